@@ -1,0 +1,35 @@
+//! `[catalog]`: where image records are kept.
+
+use std::path::PathBuf;
+
+use super::read::Section;
+
+/// The database of image records and its cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    /// The SQLite database. Default `/var/lib/oriel/catalog.sqlite`; made when it is missing. Keep it on a local disk:
+    /// its locks do not work on network file systems.
+    pub path: PathBuf,
+    /// How many image records are kept in memory, at a few KiB each. Default 100000; 0 keeps none. Lower it on small
+    /// machines, raise it when `oriel_cache_misses_total` keeps growing.
+    pub cache_entries: usize,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("/var/lib/oriel/catalog.sqlite"),
+            cache_entries: 100_000,
+        }
+    }
+}
+
+impl Catalog {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            path: section.take("path", default.path),
+            cache_entries: section.take("cache_entries", default.cache_entries),
+        }
+    }
+}

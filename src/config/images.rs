@@ -1,0 +1,107 @@
+//! `[images]`: what images may be.
+
+use super::choice::choice;
+use super::read::Section;
+use super::units::{ByteSize, Limit};
+
+const DISK_FORMATS: [&str; 11] = [
+    "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop",
+];
+const CONTAINER_FORMATS: [&str; 8] = [
+    "ami",
+    "ari",
+    "aki",
+    "bare",
+    "ovf",
+    "ova",
+    "docker",
+    "compressed",
+];
+
+choice! {
+    /// The digest of an image's data that is shown as `os_hash_value`.
+    HashAlgorithm {
+        /// SHA-512, what the reference service uses.
+        Sha512 = "sha512",
+        /// SHA-256.
+        Sha256 = "sha256",
+    }
+}
+
+/// Limits and choices for images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    /// The largest image in bytes. Default `"1TiB"`. A larger one is refused, or cut off when its size was not
+    /// declared.
+    pub size_cap: ByteSize,
+    /// How many bytes the images of one project may take together. Default `"0"`: no limit.
+    pub user_storage_quota: ByteSize,
+    /// The digest shown as `os_hash_algo` and `os_hash_value`. Default `"sha512"`. It applies to new uploads; existing
+    /// images keep theirs.
+    pub hashing_algorithm: HashAlgorithm,
+    /// The values allowed for `disk_format`. Default: those of the reference service. Shorten it to what your
+    /// hypervisors boot.
+    pub disk_formats: Vec<String>,
+    /// The values allowed for `container_format`. Default: those of the reference service.
+    pub container_formats: Vec<String>,
+    /// How many properties of its own one image may have. Default 128; -1 for no limit.
+    pub property_quota: Limit,
+    /// How many tags one image may have. Default 128; -1 for no limit.
+    pub tag_quota: Limit,
+    /// Images on a page when the caller names no `limit`. Default 25.
+    pub limit_default: u32,
+    /// Images on a page at most; a larger `limit` is lowered to it. Default 1000.
+    pub limit_max: u32,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self {
+            size_cap: ByteSize::tib(1),
+            user_storage_quota: ByteSize(0),
+            hashing_algorithm: HashAlgorithm::Sha512,
+            disk_formats: DISK_FORMATS.map(str::to_owned).to_vec(),
+            container_formats: CONTAINER_FORMATS.map(str::to_owned).to_vec(),
+            property_quota: Limit::AtMost(128),
+            tag_quota: Limit::AtMost(128),
+            limit_default: 25,
+            limit_max: 1000,
+        }
+    }
+}
+
+impl Images {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let images = Self {
+            size_cap: section.take("size_cap", default.size_cap),
+            user_storage_quota: section.take("user_storage_quota", default.user_storage_quota),
+            hashing_algorithm: section.take("hashing_algorithm", default.hashing_algorithm),
+            disk_formats: section.take("disk_formats", default.disk_formats),
+            container_formats: section.take("container_formats", default.container_formats),
+            property_quota: section.take("property_quota", default.property_quota),
+            tag_quota: section.take("tag_quota", default.tag_quota),
+            limit_default: section.take("limit_default", default.limit_default),
+            limit_max: section.take("limit_max", default.limit_max),
+        };
+        section.require(
+            images.size_cap.bytes() > 0,
+            "size_cap",
+            "must be more than 0",
+            images.size_cap,
+        );
+        section.require(
+            images.limit_max > 0,
+            "limit_max",
+            "must be at least 1",
+            images.limit_max,
+        );
+        section.require(
+            (1..=images.limit_max.max(1)).contains(&images.limit_default),
+            "limit_default",
+            format!("must be from 1 to limit_max, {}", images.limit_max),
+            images.limit_default,
+        );
+        images
+    }
+}

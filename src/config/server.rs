@@ -1,0 +1,60 @@
+//! `[server]`: the listener of the API.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::read::{HttpUrl, Section};
+use super::units::Span;
+
+/// How the API is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Address and port of the API. Default `127.0.0.1:9292`; port 0 takes a free one. Set `0.0.0.0:9292` to serve
+    /// other machines, or keep it and put a proxy in front.
+    pub listen: SocketAddr,
+    /// The http(s) URL under which clients reach the API, used in the version list and in `Location`. Default: none,
+    /// the `Host` of each request is used. Set it behind a proxy that ends TLS or adds a path. Kept without a slash
+    /// at the end.
+    pub public_endpoint: Option<String>,
+    /// How long a client may take to send the head of a request. Default `"30s"`. Lower it against clients that hold
+    /// connections open.
+    pub header_timeout: Span,
+    /// How long a client may pause between two pieces of a request body; it does not limit the whole upload. Default
+    /// `"60s"`. Raise it for clients that produce images slowly.
+    pub body_idle_timeout: Span,
+    /// How long a client may take no byte of an answer before it is cut. Default `"60s"`. Raise it for clients that
+    /// pause downloads.
+    pub write_idle_timeout: Span,
+    /// How long running requests may go on once the server is told to stop. Default `"60s"`; `"0s"` cuts them at
+    /// once. Keep it below the kill timeout of the service manager.
+    pub drain_grace: Span,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9292)),
+            public_endpoint: None,
+            header_timeout: Span::seconds(30),
+            body_idle_timeout: Span::seconds(60),
+            write_idle_timeout: Span::seconds(60),
+            drain_grace: Span::seconds(60),
+        }
+    }
+}
+
+impl Server {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            listen: section.take("listen", default.listen),
+            public_endpoint: section
+                .take_optional("public_endpoint")
+                .map(|HttpUrl(url)| url),
+            header_timeout: section.take_timeout("header_timeout", default.header_timeout),
+            body_idle_timeout: section.take_timeout("body_idle_timeout", default.body_idle_timeout),
+            write_idle_timeout: section
+                .take_timeout("write_idle_timeout", default.write_idle_timeout),
+            drain_grace: section.take("drain_grace", default.drain_grace),
+        }
+    }
+}
