@@ -1,0 +1,117 @@
+//! The image record and its rules, without I/O and without a clock.
+//!
+//! A rule of the Image API that can be stated over values lives here: which status may follow which, who sees an
+//! image, what a property may be called. What asks a database or a store does not.
+
+mod create;
+mod id;
+mod property;
+mod status;
+mod view;
+mod visibility;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub use create::{CreateRequest, CreateRules, InvalidImage, Reason};
+pub use id::{AttemptId, ImageId, InvalidImageId, ProjectId, StoreId};
+pub use property::{is_base_attribute, is_read_only, is_reserved};
+pub use status::{InvalidTransition, Status};
+pub use view::ImageView;
+pub use visibility::{Viewer, Visibility};
+
+/// Microseconds since the Unix epoch, UTC. Shown to the second (contract 4.1), kept finer so that lists are stable.
+pub type Micros = i64;
+
+/// An image record as the catalog holds it (contract 4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Chosen by the client or made at creation; never reused, also after deletion (OSSN-0075).
+    pub id: ImageId,
+    /// Free text, at most 255 characters; not unique.
+    pub name: Option<String>,
+    /// Where the image stands in its life cycle.
+    pub status: Status,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// The owning project; without an owner everybody sees the image.
+    pub owner: Option<ProjectId>,
+    /// Refuses deletion, also by administrators.
+    pub protected: bool,
+    /// Left out of the default list.
+    pub os_hidden: bool,
+    /// Format of the disk, one of the configured names; needed before an upload.
+    pub disk_format: Option<String>,
+    /// Format of the container, one of the configured names; needed before an upload.
+    pub container_format: Option<String>,
+    /// Smallest disk that boots the image, GB.
+    pub min_disk: i64,
+    /// Smallest memory that boots the image, MB.
+    pub min_ram: i64,
+    /// Bytes of image data; known once active.
+    pub size: Option<u64>,
+    /// Bytes of the disk inside the image, as its format says.
+    pub virtual_size: Option<u64>,
+    /// Hex MD5 of the data.
+    pub checksum: Option<String>,
+    /// Name of the algorithm of `os_hash_value`.
+    pub os_hash_algo: Option<String>,
+    /// Hex digest of the data.
+    pub os_hash_value: Option<String>,
+    /// When the record was made.
+    pub created_at: Micros,
+    /// When the record was last changed.
+    pub updated_at: Micros,
+    /// A set; shown in order, which is friendlier than Glance's arbitrary one.
+    pub tags: BTreeSet<String>,
+    /// Extra properties (contract 4.2). Only `kernel_id` and `ramdisk_id` may be null.
+    pub properties: BTreeMap<String, Option<String>>,
+    /// Where the data is; empty until the first upload has ended well.
+    pub locations: Vec<Location>,
+}
+
+impl Image {
+    /// True when there is data to download.
+    pub fn has_data(&self) -> bool {
+        !self.locations.is_empty()
+    }
+
+    /// Names of the formats that still have to be set before data may be uploaded (contract 2.2, check 10).
+    pub fn missing_formats(&self) -> Vec<&'static str> {
+        let mut missing = Vec::new();
+        if self.disk_format.is_none() {
+            missing.push("disk_format");
+        }
+        if self.container_format.is_none() {
+            missing.push("container_format");
+        }
+        missing
+    }
+}
+
+/// One copy of the image's data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The configured store that holds the object.
+    pub store: StoreId,
+    /// Key of the object, the store's prefix included.
+    pub key: String,
+    /// ETag the store gave; sent as If-Match so that a download never mixes two objects.
+    pub etag: Option<String>,
+}
+
+/// What an upload found out about the data (contract 2.6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFacts {
+    /// Bytes received.
+    pub size: u64,
+    /// Bytes of the disk inside, as its format says.
+    pub virtual_size: Option<u64>,
+    /// Hex MD5.
+    pub checksum: String,
+    /// Name of the algorithm of `os_hash_value`.
+    pub os_hash_algo: String,
+    /// Hex digest.
+    pub os_hash_value: String,
+}

@@ -1,0 +1,96 @@
+//! The JSON object of an image (contract 4.1).
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use time::OffsetDateTime;
+
+use super::{Image, Micros, is_base_attribute};
+
+/// An image as clients see it: extra properties first, then the attributes in Glance's order.
+#[derive(Debug)]
+pub struct ImageView<'a> {
+    /// The record.
+    pub image: &'a Image,
+    /// Ids of the stores that hold the data, heaviest first; shown only with a located image.
+    pub stores: Vec<&'a str>,
+}
+
+impl Serialize for ImageView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let image = self.image;
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in image
+            .properties
+            .iter()
+            .filter(|(name, _)| !is_base_attribute(name))
+        {
+            map.serialize_entry(name, value)?;
+        }
+        map.serialize_entry("name", &image.name)?;
+        map.serialize_entry("disk_format", &image.disk_format)?;
+        map.serialize_entry("container_format", &image.container_format)?;
+        map.serialize_entry("visibility", image.visibility.as_str())?;
+        map.serialize_entry("size", &image.size)?;
+        map.serialize_entry("virtual_size", &image.virtual_size)?;
+        map.serialize_entry("status", image.status.as_str())?;
+        map.serialize_entry("checksum", &image.checksum)?;
+        map.serialize_entry("protected", &image.protected)?;
+        map.serialize_entry("min_ram", &image.min_ram)?;
+        map.serialize_entry("min_disk", &image.min_disk)?;
+        map.serialize_entry("owner", &image.owner)?;
+        map.serialize_entry("os_hidden", &image.os_hidden)?;
+        map.serialize_entry("os_hash_algo", &image.os_hash_algo)?;
+        map.serialize_entry("os_hash_value", &image.os_hash_value)?;
+        map.serialize_entry("id", &image.id)?;
+        map.serialize_entry("created_at", &rfc3339(image.created_at))?;
+        map.serialize_entry("updated_at", &rfc3339(image.updated_at))?;
+        map.serialize_entry("tags", &image.tags)?;
+        map.serialize_entry("self", &format!("/v2/images/{}", image.id))?;
+        map.serialize_entry("file", &format!("/v2/images/{}/file", image.id))?;
+        map.serialize_entry("schema", "/v2/schemas/image")?;
+        if !self.stores.is_empty() {
+            map.serialize_entry("stores", &self.stores.join(","))?;
+        }
+        map.end()
+    }
+}
+
+/// `YYYY-MM-DDTHH:MM:SSZ`, without fractions, as every client parses it.
+fn rfc3339(micros: Micros) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(micros.div_euclid(1_000_000))
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+        at.year(),
+        u8::from(at.month()),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{CreateRequest, ImageId};
+
+    #[test]
+    fn times_are_shown_to_the_second() {
+        assert_eq!(rfc3339(1_753_869_845_999_999), "2025-07-30T10:04:05Z");
+    }
+
+    #[test]
+    fn properties_come_first_and_paths_are_relative() {
+        let id: ImageId = "0a1b2c3d-0000-4000-8000-00000000abcd".parse().unwrap();
+        let mut image = CreateRequest::default().into_image(id, Some("p".into()), 0);
+        image.properties.insert("hw_cpu".into(), Some("4".into()));
+        let json = serde_json::to_string(&ImageView {
+            image: &image,
+            stores: vec!["fast", "slow"],
+        })
+        .unwrap();
+        assert!(json.starts_with(r#"{"hw_cpu":"4","name":null,"#), "{json}");
+        assert!(json.contains(r#""file":"/v2/images/0a1b2c3d-0000-4000-8000-00000000abcd/file""#));
+        assert!(json.ends_with(r#""stores":"fast,slow"}"#), "{json}");
+    }
+}

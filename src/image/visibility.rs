@@ -1,0 +1,132 @@
+//! Who sees an image (contract 4.8).
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Image, ProjectId};
+
+/// The audience of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Visibility {
+    /// Everybody, also in lists.
+    Public,
+    /// The owner.
+    Private,
+    /// The owner and the projects in the member list; the default.
+    #[default]
+    Shared,
+    /// Everybody who knows the id.
+    Community,
+}
+
+impl Visibility {
+    /// Every visibility, in the order of the image schema.
+    pub const ALL: [Visibility; 4] = [
+        Visibility::Community,
+        Visibility::Public,
+        Visibility::Private,
+        Visibility::Shared,
+    ];
+
+    /// The word on the wire and in the catalog.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Visibility::Public => "public",
+            Visibility::Private => "private",
+            Visibility::Shared => "shared",
+            Visibility::Community => "community",
+        }
+    }
+}
+
+impl fmt::Display for Visibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text names no visibility.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("unknown visibility")]
+pub struct UnknownVisibility;
+
+impl FromStr for Visibility {
+    type Err = UnknownVisibility;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Visibility::ALL
+            .into_iter()
+            .find(|v| v.as_str() == text)
+            .ok_or(UnknownVisibility)
+    }
+}
+
+/// Through whose eyes a record is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Viewer {
+    /// The caller's project; `None` for a token without one.
+    pub project: Option<ProjectId>,
+    /// Administrators see everything that is not deleted.
+    pub is_admin: bool,
+}
+
+impl Viewer {
+    /// True when the image's owner is the caller's project.
+    pub fn owns(&self, image: &Image) -> bool {
+        image.owner.is_some() && image.owner == self.project
+    }
+
+    /// True when the caller may know that the image exists. Member lists are not kept yet, so a shared image is its
+    /// owner's.
+    pub fn sees(&self, image: &Image) -> bool {
+        self.is_admin
+            || image.owner.is_none()
+            || self.owns(image)
+            || matches!(image.visibility, Visibility::Public | Visibility::Community)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{CreateRequest, ImageId};
+
+    fn image(owner: Option<&str>, visibility: Visibility) -> Image {
+        let mut image = CreateRequest::default().into_image(ImageId::random(), None, 0);
+        image.owner = owner.map(ProjectId::from);
+        image.visibility = visibility;
+        image
+    }
+
+    #[test]
+    fn strangers_see_public_community_and_ownerless_images_only() {
+        let stranger = Viewer {
+            project: Some("other".into()),
+            is_admin: false,
+        };
+        let owner = Viewer {
+            project: Some("own".into()),
+            is_admin: false,
+        };
+        let admin = Viewer {
+            project: None,
+            is_admin: true,
+        };
+        for (visibility, seen) in [
+            (Visibility::Public, true),
+            (Visibility::Community, true),
+            (Visibility::Shared, false),
+            (Visibility::Private, false),
+        ] {
+            let image = image(Some("own"), visibility);
+            assert_eq!(stranger.sees(&image), seen, "{visibility}");
+            assert!(owner.sees(&image) && admin.sees(&image), "{visibility}");
+        }
+        assert!(stranger.sees(&image(None, Visibility::Private)));
+        let nobody = Viewer {
+            project: None,
+            is_admin: false,
+        };
+        assert!(!nobody.owns(&image(None, Visibility::Private)));
+    }
+}
