@@ -1,0 +1,136 @@
+//! The durable records: images, uploads under way, bytes to be removed; and the cache in front of them.
+//!
+//! The catalog decides, the cache answers. Every change of status is a compare-and-set in SQL; the in-process cache
+//! (DashMap) serves reads and early refusals and is never the authority. Knows SQL, and neither HTTP nor S3.
+//!
+//! Every write runs as a task of its own, so that a caller who goes away cannot part a commit from the cache update
+//! that belongs to it.
+
+mod cache;
+mod db;
+mod garbage;
+mod images;
+mod list;
+mod rows;
+mod uploads;
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio_util::task::TaskTracker;
+
+use crate::image::{InvalidTransition, Micros};
+use crate::telemetry::metrics::Metrics;
+pub use garbage::{Garbage, OpenParts};
+pub use list::{Marker, Page, Scope};
+pub use uploads::{Intent, NewUpload, Upload};
+
+/// Why the catalog did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such image, or it is deleted.
+    #[error("the image does not exist")]
+    Missing,
+    /// The id belongs to an image already, perhaps a deleted one.
+    #[error("the image id is taken")]
+    Taken,
+    /// The image is not in a status that allows the step.
+    #[error(transparent)]
+    Transition(#[from] InvalidTransition),
+    /// The image is protected against deletion.
+    #[error("the image is protected")]
+    Protected,
+    /// A required attribute is not set yet.
+    #[error("the image has no disk_format or no container_format")]
+    FormatsMissing,
+    /// The project would store more than its quota.
+    #[error("the project would hold {wanted} bytes of {quota} allowed")]
+    OverQuota {
+        /// Bytes the project may hold.
+        quota: u64,
+        /// Bytes it would hold.
+        wanted: u64,
+    },
+    /// The upload row is gone: the lease ran out and somebody else ended the attempt.
+    #[error("the upload attempt was ended by another")]
+    LeaseLost,
+    /// The database does not answer now; the same call may work later.
+    #[error("the catalog is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// A fault of ours: bad data in a row, a broken statement.
+    #[error("catalog fault")]
+    Other(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The result of a catalog call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A handle on the catalog; clones share everything.
+#[derive(Clone)]
+pub struct Catalog {
+    db: Arc<db::Db>,
+    cache: Arc<cache::Cache>,
+    writes: TaskTracker,
+    node: Arc<str>,
+    metrics: Arc<Metrics>,
+}
+
+impl Catalog {
+    /// Opens (or makes) the SQLite catalog at `path`, brings its tables up to date and takes it for this process alone.
+    ///
+    /// `cache_entries` bounds the number of records kept in memory.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, another process holds it, or a migration fails.
+    pub async fn open(
+        path: &Path,
+        cache_entries: usize,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let db = db::Db::open(path).await?;
+        Ok(Self {
+            db: Arc::new(db),
+            cache: Arc::new(cache::Cache::new(cache_entries)),
+            writes: TaskTracker::new(),
+            node: uuid::Uuid::new_v4().to_string().into(),
+            metrics,
+        })
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it gives none.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(self.db.reader()).await?;
+        Ok(())
+    }
+
+    /// Waits for the writes under way and closes the database.
+    pub async fn close(&self) {
+        self.writes.close();
+        self.writes.wait().await;
+        self.db.close().await;
+    }
+
+    /// Runs a write to its end even when the caller goes away.
+    async fn detached<T: Send + 'static>(
+        &self,
+        write: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        match self.writes.spawn(write).await {
+            Ok(result) => result,
+            Err(panicked) => Err(Error::Other(Box::new(panicked))),
+        }
+    }
+}
+
+/// The present moment as the catalog writes it.
+pub fn now() -> Micros {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

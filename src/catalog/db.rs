@@ -1,0 +1,130 @@
+//! The only place that knows the database's dialect: how it is opened, migrated, and what its errors mean.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use super::{Error, Result};
+
+/// A transaction that writes.
+pub(super) type WriteTx = sqlx::Transaction<'static, sqlx::Sqlite>;
+
+/// Readers see the last commit while a writer works (WAL); four keep two cores busy.
+const READERS: u32 = 4;
+
+/// SQLite has one writer at a time. One connection makes the queue ours, fair and without busy errors.
+const WRITERS: u32 = 1;
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) struct Db {
+    readers: SqlitePool,
+    writer: SqlitePool,
+    /// Held for the life of the process: two processes on one file would each trust their own cache.
+    _lock: File,
+}
+
+impl Db {
+    pub(super) async fn open(path: &Path) -> anyhow::Result<Self> {
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
+        let lock = lock(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // An answered upload must survive a power cut: every commit reaches the disk.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(BUSY_TIMEOUT)
+        };
+        let writer = pool(WRITERS)
+            .connect_with(options.clone())
+            .await
+            .with_context(|| format!("cannot open the catalog {}", path.display()))?;
+        migrations()
+            .run(&writer)
+            .await
+            .context("cannot bring the catalog's tables up to date")?;
+        let readers = pool(READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self {
+            readers,
+            writer,
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Begins a transaction that holds the write lock from its first statement, so that what it read stays true.
+    pub(super) async fn write(&self) -> Result<WriteTx> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn lock(path: &Path) -> anyhow::Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::create(&name)
+        .with_context(|| format!("cannot make {}", Path::new(&name).display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => anyhow::bail!(
+            "the catalog {} is in use by another process",
+            path.display()
+        ),
+        Err(TryLockError::Error(e)) => Err(e).context("cannot lock the catalog"),
+    }
+}
+
+/// Migrations only add; a removal comes one release after its last use.
+fn migrations() -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "images".into(),
+        MigrationType::Simple,
+        include_str!("migrations/0001_images.sql").into_sql_str(),
+        false,
+    )])
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(e: sqlx::Error) -> Self {
+        match e {
+            // SQLite's busy, locked, I/O error, full and cannot-open: the file's trouble, not the statement's.
+            sqlx::Error::Database(ref fault)
+                if fault.code().is_some_and(|code| {
+                    code.parse::<u32>()
+                        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
+                }) =>
+            {
+                Error::Unavailable(e)
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Error::Unavailable(e),
+            other => Error::Other(Box::new(other)),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Image records: create, find, delete.
+
+use std::sync::Arc;
+
+use sqlx::{Row, SqliteConnection};
+
+use super::rows;
+use super::{Catalog, Error, Garbage, OpenParts, Result, now};
+use crate::image::{Image, ImageId, Status};
+
+impl Catalog {
+    /// Finds a live image: from the cache, else from the database.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the record is not cached and the database does not answer.
+    pub async fn find_image(&self, id: &ImageId) -> Result<Option<Arc<Image>>> {
+        if let Some(image) = self.cache.get(id) {
+            self.metrics.cache_hit();
+            return Ok(Some(image));
+        }
+        self.metrics.cache_miss();
+        let begun = self.cache.begin_read();
+        let mut reader = self.db.reader().acquire().await?;
+        let Some(image) = rows::load(&mut reader, id).await? else {
+            return Ok(None);
+        };
+        let image = Arc::new(image);
+        self.cache.fill(begun, &image);
+        Ok(Some(image))
+    }
+
+    /// Stores a new record.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] when the id was ever used, also by a deleted or foreign image (contract 4.4).
+    pub async fn create_image(&self, image: Image) -> Result<Arc<Image>> {
+        let this = self.clone();
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            insert(&mut tx, &image).await?;
+            tx.commit().await?;
+            let image = Arc::new(image);
+            this.cache.written(&image.id, Some(Arc::clone(&image)));
+            Ok(image)
+        })
+        .await
+    }
+
+    /// Marks an image deleted and hands its bytes to the garbage list, in one transaction. An upload under way keeps
+    /// its row and finds out at its end.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Protected`], or a status that may not be deleted.
+    pub async fn delete_image(&self, id: &ImageId) -> Result<Vec<Garbage>> {
+        let (this, id) = (self.clone(), id.clone());
+        self.detached(async move {
+            let result = this.delete_in_transaction(&id).await;
+            // Also after an error: a commit that failed half-way leaves the state unknown.
+            this.cache.written(&id, None);
+            result
+        })
+        .await
+    }
+
+    async fn delete_in_transaction(&self, id: &ImageId) -> Result<Vec<Garbage>> {
+        let mut tx = self.db.write().await?;
+        let image = rows::load(&mut tx, id).await?.ok_or(Error::Missing)?;
+        if image.protected {
+            return Err(Error::Protected);
+        }
+        image.status.check_transition(Status::Deleted)?;
+        let now = now();
+        sqlx::query(
+            "UPDATE images SET status = 'deleted', updated_at = $1, deleted_at = $1 WHERE id = $2",
+        )
+        .bind(now)
+        .bind(id.as_str())
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query("DELETE FROM image_locations WHERE image_id = $1")
+            .bind(id.as_str())
+            .execute(&mut *tx)
+            .await?;
+        let mut garbage = Vec::with_capacity(image.locations.len());
+        for location in image.locations {
+            let item = Garbage {
+                store: location.store,
+                key: location.key,
+                parts: OpenParts::None,
+            };
+            super::garbage::insert(&mut tx, &item, now).await?;
+            garbage.push(item);
+        }
+        tx.commit().await?;
+        Ok(garbage)
+    }
+}
+
+async fn insert(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
+    let inserted = sqlx::query(
+        "INSERT INTO images (id, name, status, visibility, owner, protected, os_hidden, disk_format, container_format, \
+         min_disk, min_ram, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(image.id.as_str())
+    .bind(&image.name)
+    .bind(image.status.as_str())
+    .bind(image.visibility.as_str())
+    .bind(image.owner.as_ref().map(|owner| owner.as_str()))
+    .bind(image.protected)
+    .bind(image.os_hidden)
+    .bind(&image.disk_format)
+    .bind(&image.container_format)
+    .bind(image.min_disk)
+    .bind(image.min_ram)
+    .bind(image.created_at)
+    .bind(image.updated_at)
+    .execute(&mut *tx)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(Error::Taken);
+    }
+    for tag in &image.tags {
+        sqlx::query("INSERT INTO image_tags (image_id, value) VALUES ($1, $2)")
+            .bind(image.id.as_str())
+            .bind(tag)
+            .execute(&mut *tx)
+            .await?;
+    }
+    for (name, value) in &image.properties {
+        sqlx::query("INSERT INTO image_properties (image_id, name, value) VALUES ($1, $2, $3)")
+            .bind(image.id.as_str())
+            .bind(name)
+            .bind(value)
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Bytes that count against a project's quota: live data, once per location, and what uploads under way have reserved
+/// (OSSA 2015-003: also those whose image was deleted meanwhile).
+pub(super) async fn usage(tx: &mut SqliteConnection, owner: Option<&str>) -> Result<u64> {
+    let row = sqlx::query(
+        "SELECT (SELECT COALESCE(SUM(i.size), 0) FROM images i JOIN image_locations l ON l.image_id = i.id \
+           WHERE i.owner IS NOT DISTINCT FROM $1 AND i.deleted_at IS NULL) \
+         + (SELECT COALESCE(SUM(u.reserved_bytes), 0) FROM uploads u WHERE u.owner IS NOT DISTINCT FROM $1) AS used",
+    )
+    .bind(owner)
+    .fetch_one(tx)
+    .await?;
+    Ok(row.try_get::<i64, _>("used")?.try_into().unwrap_or(0))
+}
+
+/// Fails when `owner` holds more than `quota` bytes; `None` is no quota.
+pub(super) async fn check_quota(
+    tx: &mut SqliteConnection,
+    owner: Option<&str>,
+    quota: Option<u64>,
+) -> Result<()> {
+    let Some(quota) = quota else { return Ok(()) };
+    let wanted = usage(tx, owner).await?;
+    if wanted > quota {
+        Err(Error::OverQuota { quota, wanted })
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,377 @@
+//! Uploads under way: leases, and the compare-and-set steps from queued to active or back.
+//!
+//! ```text
+//! begin ─▶ (note_multipart, renew, reserve)* ─▶ intend ─▶ finish      image active
+//!    └──────────────── roll_back ──────────────────┘                  image queued, bytes in the garbage list
+//! ```
+//! A row exists as long as an attempt does. Its lease says that somebody works on it; a row whose lease ran out, or
+//! whose process is gone, belongs to whoever finds it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::images::check_quota;
+use super::rows::{self, bad_row, signed};
+use super::{Catalog, Error, Garbage, OpenParts, Result, now};
+use crate::image::{AttemptId, DataFacts, Image, ImageId, InvalidTransition, Status, StoreId};
+
+/// What an upload needs to begin.
+#[derive(Debug, Clone)]
+pub struct NewUpload {
+    /// The new attempt.
+    pub attempt: AttemptId,
+    /// The image it is for.
+    pub image: ImageId,
+    /// The store that will hold the object.
+    pub store: StoreId,
+    /// The object's key.
+    pub key: String,
+    /// How long the attempt lives without a renewal.
+    pub lease: Duration,
+    /// Declared size in bytes, counted against the quota from now on; 0 when unknown.
+    pub reserve: u64,
+    /// Bytes the owner may hold in all; `None` is no limit.
+    pub quota: Option<u64>,
+}
+
+/// An attempt as its row has it.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The image it is for.
+    pub image: ImageId,
+    /// The store that holds the object or its parts.
+    pub store: StoreId,
+    /// The object's key.
+    pub key: String,
+    /// The multipart upload, once the store has named it.
+    pub upload_id: Option<String>,
+    /// What the object must be, once the bytes have been reviewed.
+    pub intent: Option<Intent>,
+}
+
+/// The reviewed result, recorded before the store is told to publish the object: recovery compares the object with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// What the record will say of the data.
+    pub facts: DataFacts,
+}
+
+impl Catalog {
+    /// Takes the image from queued to saving and opens the attempt's row, in one transaction.
+    ///
+    /// # Errors
+    /// [`Error::Transition`] for the loser of a race, [`Error::OverQuota`], [`Error::FormatsMissing`],
+    /// [`Error::Missing`]; nothing is changed then.
+    pub async fn begin_upload(&self, new: NewUpload) -> Result<()> {
+        let this = self.clone();
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            let image = rows::load(&mut tx, &new.image).await?.ok_or(Error::Missing)?;
+            image.status.check_transition(Status::Saving)?;
+            if !image.missing_formats().is_empty() {
+                return Err(Error::FormatsMissing);
+            }
+            set_status(&mut tx, &new.image, Status::Queued, Status::Saving).await?;
+            let owner = image.owner.as_ref().map(|owner| owner.as_str());
+            sqlx::query(
+                "INSERT INTO uploads (attempt_id, image_id, owner, node, store, object_key, lease_until, \
+                 reserved_bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            )
+            .bind(new.attempt.as_str())
+            .bind(new.image.as_str())
+            .bind(owner)
+            .bind(&*this.node)
+            .bind(new.store.as_str())
+            .bind(&new.key)
+            .bind(lease_end(new.lease))
+            .bind(signed(new.reserve))
+            .execute(&mut *tx)
+            .await?;
+            check_quota(&mut tx, owner, new.quota).await?;
+            let result = this.commit(tx, &new.image).await;
+            result.map(drop)
+        })
+        .await
+    }
+
+    /// Moves the end of the lease.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] when the row is gone.
+    pub async fn renew_lease(&self, attempt: &AttemptId, lease: Duration) -> Result<()> {
+        let (this, attempt) = (self.clone(), attempt.clone());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            let renewed = sqlx::query("UPDATE uploads SET lease_until = $1 WHERE attempt_id = $2")
+                .bind(lease_end(lease))
+                .bind(attempt.as_str())
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            if renewed.rows_affected() == 0 {
+                Err(Error::LeaseLost)
+            } else {
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    /// Raises what the attempt counts against its owner's quota to `bytes` in all.
+    ///
+    /// # Errors
+    /// [`Error::OverQuota`]; [`Error::LeaseLost`].
+    pub async fn reserve(&self, attempt: &AttemptId, bytes: u64, quota: Option<u64>) -> Result<()> {
+        let (this, attempt) = (self.clone(), attempt.clone());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            let row = sqlx::query(
+                "UPDATE uploads SET reserved_bytes = $1 WHERE attempt_id = $2 RETURNING owner",
+            )
+            .bind(signed(bytes))
+            .bind(attempt.as_str())
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(Error::LeaseLost)?;
+            let owner: Option<String> = row.try_get("owner")?;
+            check_quota(&mut tx, owner.as_deref(), quota).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Remembers the multipart upload, so that recovery can abort it.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`].
+    pub async fn note_multipart(&self, attempt: &AttemptId, upload_id: &str) -> Result<()> {
+        let (this, attempt, upload_id) = (self.clone(), attempt.clone(), upload_id.to_owned());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            let noted = sqlx::query("UPDATE uploads SET upload_id = $1 WHERE attempt_id = $2")
+                .bind(upload_id)
+                .bind(attempt.as_str())
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            if noted.rows_affected() == 0 {
+                Err(Error::LeaseLost)
+            } else {
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    /// Records the reviewed result and settles the reservation. From here on a crash can roll forward.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when the image was deleted meanwhile, [`Error::OverQuota`], [`Error::LeaseLost`].
+    pub async fn intend(
+        &self,
+        attempt: &AttemptId,
+        intent: &Intent,
+        quota: Option<u64>,
+    ) -> Result<()> {
+        let (this, attempt, intent) = (self.clone(), attempt.clone(), intent.clone());
+        self.detached(async move {
+            let text = serde_json::to_string(&intent).map_err(bad_row)?;
+            let mut tx = this.db.write().await?;
+            let row = sqlx::query(
+                "UPDATE uploads SET intent = $1, reserved_bytes = $2 WHERE attempt_id = $3 RETURNING owner, image_id",
+            )
+            .bind(text)
+            .bind(signed(intent.facts.size))
+            .bind(attempt.as_str())
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(Error::LeaseLost)?;
+            let owner: Option<String> = row.try_get("owner")?;
+            let image: String = row.try_get("image_id")?;
+            check_quota(&mut tx, owner.as_deref(), quota).await?;
+            let alive = sqlx::query("SELECT 1 FROM images WHERE id = $1 AND status = 'saving'")
+                .bind(image)
+                .fetch_optional(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            alive.map(drop).ok_or(Error::Missing)
+        })
+        .await
+    }
+
+    /// Takes the image from saving to active with what the upload owns: size, digests, location. Everything else stays
+    /// as it is, so that a PATCH during the upload is kept.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when the image was deleted meanwhile; [`Error::LeaseLost`]. Nothing is changed then.
+    pub async fn finish_upload(
+        &self,
+        attempt: &AttemptId,
+        intent: &Intent,
+        etag: Option<String>,
+    ) -> Result<Arc<Image>> {
+        let (this, attempt, facts) = (self.clone(), attempt.clone(), intent.facts.clone());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            let upload = take(&mut tx, &attempt).await?.ok_or(Error::LeaseLost)?;
+            let changed = sqlx::query(
+                "UPDATE images SET status = 'active', size = $1, virtual_size = $2, checksum = $3, os_hash_algo = $4, \
+                 os_hash_value = $5, updated_at = $6 WHERE id = $7 AND status = 'saving'",
+            )
+            .bind(signed(facts.size))
+            .bind(facts.virtual_size.map(signed))
+            .bind(&facts.checksum)
+            .bind(&facts.os_hash_algo)
+            .bind(&facts.os_hash_value)
+            .bind(now())
+            .bind(upload.image.as_str())
+            .execute(&mut *tx)
+            .await?;
+            if changed.rows_affected() == 0 {
+                return Err(Error::Missing);
+            }
+            sqlx::query(
+                "INSERT INTO image_locations (image_id, position, store, object_key, etag) VALUES ($1, 0, $2, $3, $4)",
+            )
+            .bind(upload.image.as_str())
+            .bind(upload.store.as_str())
+            .bind(&upload.key)
+            .bind(&etag)
+            .execute(&mut *tx)
+            .await?;
+            this.commit(tx, &upload.image).await?.ok_or(Error::Missing)
+        })
+        .await
+    }
+
+    /// Ends an attempt without a result: the image goes back to queued (unless it is deleted) and the bytes go to the
+    /// garbage list, in one transaction. `None` when the attempt was ended already.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; the lease will run out and recovery does the same.
+    pub async fn roll_back(&self, attempt: &AttemptId) -> Result<Option<Garbage>> {
+        let (this, attempt) = (self.clone(), attempt.clone());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            let Some(upload) = take(&mut tx, &attempt).await? else {
+                return Ok(None);
+            };
+            match set_status(&mut tx, &upload.image, Status::Saving, Status::Queued).await {
+                Ok(()) | Err(Error::Missing | Error::Transition(_)) => {}
+                Err(e) => return Err(e),
+            }
+            let parts = upload
+                .upload_id
+                .map_or(OpenParts::Unknown, OpenParts::Upload);
+            let garbage = Garbage {
+                store: upload.store,
+                key: upload.key,
+                parts,
+            };
+            super::garbage::insert(&mut tx, &garbage, now()).await?;
+            this.commit(tx, &upload.image).await?;
+            Ok(Some(garbage))
+        })
+        .await
+    }
+
+    /// Attempts nobody works on: their lease ran out, or their process is gone. This process holds the database alone,
+    /// so a row of another process is a dead one's.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn list_abandoned_uploads(&self) -> Result<Vec<Upload>> {
+        let rows = sqlx::query(
+            "SELECT * FROM uploads WHERE lease_until < $1 OR node <> $2 ORDER BY lease_until",
+        )
+        .bind(now())
+        .bind(&*self.node)
+        .fetch_all(self.db.reader())
+        .await?;
+        rows.iter().map(upload_of).collect()
+    }
+
+    /// True when an attempt's row still exists.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn is_upload_known(&self, attempt: &AttemptId) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM uploads WHERE attempt_id = $1")
+            .bind(attempt.as_str())
+            .fetch_optional(self.db.reader())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Commits and leaves the record in the cache as the commit left it in the database.
+    async fn commit(&self, mut tx: super::db::WriteTx, id: &ImageId) -> Result<Option<Arc<Image>>> {
+        let image = rows::load(&mut tx, id).await?.map(Arc::new);
+        let committed = tx.commit().await;
+        self.cache
+            .written(id, image.clone().filter(|_| committed.is_ok()));
+        committed?;
+        Ok(image)
+    }
+}
+
+/// The one compare-and-set of a status; `size` and its kin are cleared on the way back to queued (contract 2.6).
+async fn set_status(
+    tx: &mut SqliteConnection,
+    id: &ImageId,
+    from: Status,
+    to: Status,
+) -> Result<()> {
+    from.check_transition(to)?;
+    let changed = sqlx::query(
+        "UPDATE images SET status = $1, updated_at = $2, size = NULL, virtual_size = NULL WHERE id = $3 AND status = $4",
+    )
+    .bind(to.as_str())
+    .bind(now())
+    .bind(id.as_str())
+    .bind(from.as_str())
+    .execute(&mut *tx)
+    .await?;
+    if changed.rows_affected() == 1 {
+        return Ok(());
+    }
+    let present = rows::load(tx, id).await?.ok_or(Error::Missing)?.status;
+    Err(Error::Transition(InvalidTransition { from: present, to }))
+}
+
+/// Removes an attempt's row and returns it.
+async fn take(tx: &mut SqliteConnection, attempt: &AttemptId) -> Result<Option<Upload>> {
+    let row = sqlx::query("DELETE FROM uploads WHERE attempt_id = $1 RETURNING *")
+        .bind(attempt.as_str())
+        .fetch_optional(tx)
+        .await?;
+    row.as_ref().map(upload_of).transpose()
+}
+
+fn upload_of(row: &SqliteRow) -> Result<Upload> {
+    let intent: Option<String> = row.try_get("intent")?;
+    Ok(Upload {
+        attempt: row.try_get::<String, _>("attempt_id")?.as_str().into(),
+        image: row
+            .try_get::<String, _>("image_id")?
+            .parse()
+            .map_err(bad_row)?,
+        store: row.try_get::<String, _>("store")?.as_str().into(),
+        key: row.try_get("object_key")?,
+        upload_id: row.try_get("upload_id")?,
+        intent: intent
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(bad_row)?,
+    })
+}
+
+fn lease_end(lease: Duration) -> i64 {
+    now().saturating_add(i64::try_from(lease.as_micros()).unwrap_or(i64::MAX))
+}
