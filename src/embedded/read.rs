@@ -1,0 +1,165 @@
+//! From the files of an object to the body of a response.
+//!
+//! Blocks are read on threads for blocking work, one ahead of the one being sent, into buffers that are handed to the
+//! connection without a copy. A slow client holds two blocks and no thread. A file that ends early is an error of the
+//! stream, which breaks the connection: a body is never short and clean.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use s3s::dto::StreamingBlob;
+use s3s::stream::{ByteStream, RemainingLength};
+use s3s::{S3Result, StdError};
+use tokio::task::JoinHandle;
+
+use super::error::{blocking, storage};
+use super::index::Object;
+
+/// How much is read in one step: enough to make the hand-over to a thread cheap, little enough to stay in the CPU's
+/// cache on the way to the socket.
+const BLOCK_BYTES: u64 = 512 * 1024;
+
+/// Opens `range` of an object. The first block is read before this returns, so that trouble with the files is an
+/// answer and not a broken body.
+pub(super) async fn open(object: Arc<Object>, range: Range<u64>) -> S3Result<StreamingBlob> {
+    let remaining = range.end - range.start;
+    let blocks = Blocks {
+        object,
+        range,
+        current: None,
+    };
+    let (blocks, first) = blocking(move || blocks.read().map_err(storage)).await?;
+    Ok(StreamingBlob::new(ObjectStream {
+        remaining,
+        first: Some(first),
+        reading: Some(blocks.read_ahead()),
+    }))
+}
+
+/// The position in an object.
+struct Blocks {
+    /// Keeps the files on disk when the object is replaced or deleted meanwhile.
+    object: Arc<Object>,
+    /// What is still to be read.
+    range: Range<u64>,
+    /// The open file, positioned, and the offset in the object at which it ends.
+    current: Option<(File, u64)>,
+}
+
+impl Blocks {
+    fn read_ahead(self) -> JoinHandle<io::Result<(Self, Bytes)>> {
+        tokio::task::spawn_blocking(move || self.read())
+    }
+
+    /// Reads the next block; an empty one is the end.
+    fn read(mut self) -> io::Result<(Self, Bytes)> {
+        if self.range.is_empty() {
+            return Ok((self, Bytes::new()));
+        }
+        let (file, end) = match &mut self.current {
+            Some((file, end)) if self.range.start < *end => (file, *end),
+            current => {
+                let (file, end) = current.insert(open_at(&self.object, self.range.start)?);
+                (file, *end)
+            }
+        };
+        let wanted = BLOCK_BYTES.min(end.min(self.range.end) - self.range.start);
+        let mut block = Vec::with_capacity(usize::try_from(wanted).map_err(io::Error::other)?);
+        // Into the spare capacity, so that nothing is zeroed first.
+        if file.take(wanted).read_to_end(&mut block)? as u64 != wanted {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "a file of the store is too short",
+            ));
+        }
+        self.range.start += wanted;
+        Ok((self, block.into()))
+    }
+}
+
+/// Opens the part that holds the byte at `offset`, and positions it there.
+fn open_at(object: &Object, offset: u64) -> io::Result<(File, u64)> {
+    let mut start = 0;
+    for part in &object.manifest.parts {
+        let end = start + part.size;
+        if offset < end {
+            let mut file = File::open(object.dir.path().join(part.file_name()))?;
+            if file.metadata()?.len() != part.size {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a file of the store has the wrong size",
+                ));
+            }
+            file.seek(SeekFrom::Start(offset - start))?;
+            return Ok((file, end));
+        }
+        start = end;
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the parts of an object do not add up to its size",
+    ))
+}
+
+struct ObjectStream {
+    remaining: u64,
+    first: Option<Bytes>,
+    reading: Option<JoinHandle<io::Result<(Blocks, Bytes)>>>,
+}
+
+impl ObjectStream {
+    fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        let Some(task) = &mut self.reading else {
+            return Poll::Ready(None);
+        };
+        let read =
+            ready!(Pin::new(task).poll(cx)).unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        self.reading = None;
+        Poll::Ready(match read {
+            Ok((blocks, block)) => {
+                if !blocks.range.is_empty() {
+                    self.reading = Some(blocks.read_ahead());
+                }
+                Some(Ok(block))
+            }
+            Err(error) => {
+                tracing::error!(%error, "embedded store: a download broke off");
+                Some(Err(error))
+            }
+        })
+    }
+}
+
+impl Stream for ObjectStream {
+    type Item = Result<Bytes, StdError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(match ready!(self.poll_block(cx)) {
+            Some(Ok(block)) if block.is_empty() => None,
+            Some(Ok(block)) => {
+                self.remaining -= block.len() as u64;
+                Some(Ok(block))
+            }
+            Some(Err(error)) => Some(Err(error.into())),
+            None => None,
+        })
+    }
+}
+
+impl ByteStream for ObjectStream {
+    fn remaining_length(&self) -> RemainingLength {
+        match usize::try_from(self.remaining) {
+            Ok(length) => RemainingLength::new_exact(length),
+            Err(_) => RemainingLength::unknown(),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The listener: takes connections, serves each with the S3 service, and ends in an orderly way.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::Error;
+use super::credentials::Credentials;
+use super::index::Store;
+use super::service::Service;
+
+/// How long a client may take for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long requests may go on after [`Server::stop`].
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long to wait after a failed accept: out of file descriptors, mostly.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A server that runs. Dropping it closes the listener and every connection.
+pub(super) struct Server {
+    address: SocketAddr,
+    connections: TaskTracker,
+    /// Cancelled: no new connections, no new requests on those there are.
+    closing: CancellationToken,
+    /// Dropped: connections end at once.
+    closed: DropGuard,
+}
+
+impl Server {
+    pub(super) async fn start(
+        store: Store,
+        credentials: &Credentials,
+        address: SocketAddr,
+    ) -> Result<Self, Error> {
+        let cannot_listen = |source: io::Error| Error::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
+
+        let mut service = S3ServiceBuilder::new(Service::new(Arc::new(store)));
+        service.set_auth(SimpleAuth::from_single(
+            credentials.access_key(),
+            credentials.secret_key(),
+        ));
+
+        let connections = TaskTracker::new();
+        let closed = CancellationToken::new();
+        let closing = closed.child_token();
+        connections.spawn(accept(
+            listener,
+            service.build(),
+            connections.clone(),
+            closing.clone(),
+            closed.clone(),
+        ));
+        Ok(Self {
+            address,
+            connections,
+            closing,
+            closed: closed.drop_guard(),
+        })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) async fn stop(self) {
+        self.closing.cancel();
+        self.connections.close();
+        if tokio::time::timeout(GRACE, self.connections.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("embedded store: closing connections that are still busy");
+        }
+        drop(self.closed);
+        self.connections.wait().await;
+    }
+}
+
+/// Takes connections until told to close. The service, and with it the store and its lock, lives as long as this task
+/// and the connections.
+async fn accept(
+    listener: TcpListener,
+    service: S3Service,
+    connections: TaskTracker,
+    closing: CancellationToken,
+    closed: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = closing.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = serve(stream, service.clone(), closing.clone());
+                connections.spawn(closed.clone().run_until_cancelled_owned(connection));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "embedded store: cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, service: S3Service, closing: CancellationToken) {
+    // Answers are written whole; waiting for more to send would only delay their last packet.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "embedded store: a connection broke before its first request");
+        return;
+    }
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "embedded store: a connection broke");
+    }
+}
