@@ -1,0 +1,159 @@
+//! Named S3 stores: keys and bytes, nothing of images and nothing of HTTP.
+//!
+//! One [`Store`] is a bucket (or a prefix of one) behind the AWS SDK. What S3 servers disagree on is decided by the
+//! store's options; what their errors mean is decided once, in `error`.
+
+mod client;
+mod credentials;
+mod download;
+mod error;
+mod multipart;
+mod objects;
+mod probe;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config;
+use crate::telemetry::labels::{StoreOperation, StoreOutcome};
+use crate::telemetry::metrics::Metrics;
+
+pub use download::{ByteSpan, Download};
+pub use error::Error;
+pub use multipart::{Aborted, MultipartUpload, OpenUpload, UploadedPart};
+pub use objects::ObjectFacts;
+pub use probe::Probe;
+
+/// The result of a store call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The stores of the site by name.
+pub struct Stores {
+    by_name: BTreeMap<String, Arc<Store>>,
+    default: Arc<Store>,
+}
+
+impl Stores {
+    /// Gathers the stores; `None` when `default` names none of them.
+    pub fn new(stores: Vec<Store>, default: &str) -> Option<Self> {
+        let by_name: BTreeMap<_, _> = stores
+            .into_iter()
+            .map(|s| (s.name().to_owned(), Arc::new(s)))
+            .collect();
+        let default = Arc::clone(by_name.get(default)?);
+        Some(Self { by_name, default })
+    }
+
+    /// The store of that name.
+    pub fn find(&self, name: &str) -> Option<&Arc<Store>> {
+        self.by_name.get(name)
+    }
+
+    /// The store of uploads that name none.
+    pub fn default(&self) -> &Arc<Store> {
+        &self.default
+    }
+
+    /// Every store, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Store>> {
+        self.by_name.values()
+    }
+
+    /// Sorts names of stores as `stores` shows them and downloads try them: heaviest first, then by name.
+    pub fn by_weight<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+        let mut names: Vec<&str> = names.collect();
+        names.sort_by_key(|name| (-self.find(name).map_or(0, |s| s.options.weight), *name));
+        names
+    }
+}
+
+/// One configured store.
+pub struct Store {
+    name: String,
+    client: aws_sdk_s3::Client,
+    options: Options,
+    metrics: Arc<Metrics>,
+}
+
+/// What the configuration and the profile decide about a store.
+#[derive(Debug, Clone)]
+struct Options {
+    bucket: String,
+    prefix: String,
+    region: String,
+    is_aws: bool,
+    sign_payload: bool,
+    part_size: u64,
+    parts_in_flight: usize,
+    read_timeout: Duration,
+    complete_timeout: Duration,
+    weight: i32,
+    create_bucket: bool,
+}
+
+impl Store {
+    /// Makes the client of a store. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When a file of the configuration (certificates, credentials) cannot be read.
+    pub async fn connect(
+        name: &str,
+        config: &config::Store,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let client = client::connect(config).await?;
+        Ok(Self {
+            name: name.to_owned(),
+            client,
+            options: client::options(config),
+            metrics,
+        })
+    }
+
+    /// The configured name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Smallest size of an upload's parts, bytes.
+    pub fn part_size(&self) -> u64 {
+        self.options.part_size
+    }
+
+    /// How many parts of one upload are sent at once.
+    pub fn parts_in_flight(&self) -> usize {
+        self.options.parts_in_flight
+    }
+
+    /// How long the store may pause before a transfer counts as broken.
+    pub fn read_timeout(&self) -> Duration {
+        self.options.read_timeout
+    }
+
+    /// What every key of this store begins with.
+    pub fn prefix(&self) -> &str {
+        &self.options.prefix
+    }
+
+    /// Counts a call and classifies its error.
+    async fn call<T, E>(
+        &self,
+        operation: StoreOperation,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T>
+    where
+        Error: From<E>,
+    {
+        let begun = Instant::now();
+        let result = call.await.map_err(Error::from);
+        let outcome = result
+            .as_ref()
+            .map_or_else(Error::outcome, |_| StoreOutcome::Ok);
+        self.metrics
+            .store_call(&self.name, operation, outcome, begun.elapsed());
+        result
+    }
+}

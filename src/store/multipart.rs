@@ -1,0 +1,208 @@
+//! Multipart uploads.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+
+use super::{Error, Result, Store};
+use crate::telemetry::labels::StoreOperation;
+
+/// An open multipart upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MultipartUpload {
+    /// The key the object will have.
+    pub key: String,
+    /// The store's name for the upload.
+    pub upload_id: String,
+}
+
+/// A part the store has taken.
+#[derive(Debug, Clone)]
+pub struct UploadedPart(CompletedPart);
+
+/// An open multipart upload as the store lists it.
+#[derive(Debug, Clone)]
+pub struct OpenUpload {
+    /// Key and id.
+    pub upload: MultipartUpload,
+    /// When it was opened; `None` when the store does not say.
+    pub initiated: Option<SystemTime>,
+}
+
+/// What an abort found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aborted {
+    /// It was open and is gone.
+    Now,
+    /// The store knows no such upload: aborted or completed before.
+    Before,
+}
+
+impl Store {
+    /// Opens a multipart upload.
+    ///
+    /// # Errors
+    /// Every class of trouble.
+    pub async fn create_upload(
+        &self,
+        key: &str,
+        metadata: HashMap<String, String>,
+    ) -> Result<MultipartUpload> {
+        let request = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.options.bucket)
+            .key(key)
+            .content_type("application/octet-stream")
+            .set_metadata(Some(metadata));
+        let opened = self
+            .call(StoreOperation::CreateUpload, request.send())
+            .await?;
+        let upload_id = opened
+            .upload_id
+            .ok_or_else(|| Error::broken("the store names no upload id"))?;
+        Ok(MultipartUpload {
+            key: key.to_owned(),
+            upload_id,
+        })
+    }
+
+    /// Sends one part; tried again from memory. Numbers begin at 1.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when the upload is gone, and every class of trouble.
+    pub async fn upload_part(
+        &self,
+        upload: &MultipartUpload,
+        number: i32,
+        bytes: Bytes,
+    ) -> Result<UploadedPart> {
+        let limits = self.upload_limits(bytes.len());
+        let request = self
+            .client
+            .upload_part()
+            .bucket(&self.options.bucket)
+            .key(&upload.key)
+            .upload_id(&upload.upload_id)
+            .part_number(number)
+            .body(ByteStream::from(bytes))
+            .customize()
+            .config_override(limits);
+        let request = if self.options.sign_payload {
+            request
+        } else {
+            request.disable_payload_signing()
+        };
+        let taken = self
+            .call(StoreOperation::UploadPart, request.send())
+            .await?;
+        self.metrics.part_uploaded(&self.name);
+        Ok(UploadedPart(
+            CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(taken.e_tag)
+                .set_checksum_crc32(taken.checksum_crc32)
+                .set_checksum_crc32_c(taken.checksum_crc32_c)
+                .set_checksum_crc64_nvme(taken.checksum_crc64_nvme)
+                .build(),
+        ))
+    }
+
+    /// Publishes the object. `parts` may come in any order. Returns the object's ETag, which some stores leave out.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when the upload is gone: perhaps because an earlier try did complete it, so look at the
+    /// object before giving up.
+    pub async fn complete_upload(
+        &self,
+        upload: &MultipartUpload,
+        mut parts: Vec<UploadedPart>,
+    ) -> Result<Option<String>> {
+        parts.sort_by_key(|part| part.0.part_number);
+        let parts = parts.into_iter().map(|part| part.0).collect();
+        let request = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.options.bucket)
+            .key(&upload.key)
+            .upload_id(&upload.upload_id)
+            .multipart_upload(
+                CompletedMultipartUpload::builder()
+                    .set_parts(Some(parts))
+                    .build(),
+            )
+            .customize()
+            .config_override(self.read_limit(self.options.complete_timeout));
+        let published = self
+            .call(StoreOperation::CompleteUpload, request.send())
+            .await?;
+        Ok(published
+            .e_tag
+            .filter(|etag| !etag.trim_matches('"').is_empty()))
+    }
+
+    /// Aborts a multipart upload and frees its parts.
+    ///
+    /// # Errors
+    /// Every class but `Missing`.
+    pub async fn abort_upload(&self, upload: &MultipartUpload) -> Result<Aborted> {
+        let request = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.options.bucket)
+            .key(&upload.key)
+            .upload_id(&upload.upload_id);
+        match self.call(StoreOperation::AbortUpload, request.send()).await {
+            Ok(_) => Ok(Aborted::Now),
+            Err(Error::Missing) => Ok(Aborted::Before),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Lists the open multipart uploads whose keys begin with `prefix`, whole.
+    ///
+    /// # Errors
+    /// Every class of trouble.
+    pub async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
+        let mut found = Vec::new();
+        let (mut key_marker, mut id_marker) = (None, None);
+        loop {
+            let request = self
+                .client
+                .list_multipart_uploads()
+                .bucket(&self.options.bucket)
+                .prefix(prefix)
+                .set_key_marker(key_marker.clone())
+                .set_upload_id_marker(id_marker.clone());
+            let page = self
+                .call(StoreOperation::ListUploads, request.send())
+                .await?;
+            found.extend(
+                page.uploads
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|open| {
+                        Some(OpenUpload {
+                            upload: MultipartUpload {
+                                key: open.key?,
+                                upload_id: open.upload_id?,
+                            },
+                            initiated: open.initiated.and_then(|at| SystemTime::try_from(at).ok()),
+                        })
+                    }),
+            );
+            let next = (page.next_key_marker, page.next_upload_id_marker);
+            // A store that says there is more but not where would be asked the same for ever.
+            if page.is_truncated != Some(true)
+                || next.0.is_none()
+                || next == (key_marker, id_marker)
+            {
+                return Ok(found);
+            }
+            (key_marker, id_marker) = next;
+        }
+    }
+}
