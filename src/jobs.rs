@@ -1,0 +1,63 @@
+//! Background work: each job does one unit and waits; each may run twice, stop anywhere, and begins again from what is
+//! stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::transfer::{self, Transfers};
+
+/// Deletions and roll-backs clean up at once; this is for what the store did not take then.
+const SWEEP_EVERY: Duration = Duration::from_secs(15);
+
+/// Nothing waits for it, and listing a bucket's uploads is not free.
+const REAP_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Starts every job; they end when `stop` is cancelled, each after its unit.
+pub fn start(
+    transfers: &Arc<Transfers>,
+    lease: Duration,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let every = |name, period, job: Job| {
+        let (transfers, stop) = (Arc::clone(transfers), stop.clone());
+        tasks.spawn(async move { repeat(name, period, job, &transfers, &stop).await });
+    };
+    every("recover", lease / 3, |t| {
+        Box::pin(async move { t.recover().await })
+    });
+    every("sweep", SWEEP_EVERY, |t| {
+        Box::pin(async move { t.sweep().await })
+    });
+    every("reap", REAP_EVERY, |t| {
+        Box::pin(async move { t.reap().await })
+    });
+}
+
+type Unit<'a> = std::pin::Pin<Box<dyn Future<Output = transfer::Result<()>> + Send + 'a>>;
+type Job = for<'a> fn(&'a Transfers) -> Unit<'a>;
+
+async fn repeat(
+    name: &str,
+    period: Duration,
+    job: Job,
+    transfers: &Transfers,
+    stop: &CancellationToken,
+) {
+    loop {
+        if let Err(e) = job(transfers).await {
+            tracing::warn!(
+                job = name,
+                error = &e as &dyn std::error::Error,
+                "job failed, will try again"
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(period) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}

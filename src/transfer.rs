@@ -1,0 +1,201 @@
+//! Where bytes and facts meet: `ingest` takes an image in, `deliver` gives it out.
+//!
+//! ```text
+//!            ┌─▶ digest  (blocking threads) ─┐
+//! body ─▶ read                               ├─▶ review ─▶ intend ─▶ publish ─▶ active
+//!            └─▶ send    (parts in flight)  ─┘
+//! ```
+//! Bytes flow once. A part is one buffer, filled as frames arrive, then frozen and shared by the digests and the store.
+//! It exists only with a claim on the byte budget; waiting for the claim *is* the backpressure. An error in any stage
+//! ends all of them, and no stage outlives the function that joins them.
+
+mod budget;
+mod cleanup;
+mod deliver;
+mod digest;
+mod ingest;
+mod lease;
+mod plan;
+mod read;
+mod send;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::catalog::{self, Catalog};
+use crate::config::HashAlgorithm;
+use crate::format;
+use crate::store::{self, Stores};
+use crate::telemetry::labels::UploadOutcome;
+use crate::telemetry::metrics::Metrics;
+
+pub use deliver::Delivery;
+pub use ingest::Ingest;
+pub use plan::largest_part;
+
+use budget::Budget;
+use digest::DigestPool;
+
+/// Why an upload or download did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The catalog refused or failed.
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The image was deleted while its data was on the way.
+    #[error("the image was deleted during the upload")]
+    Gone,
+    /// More bytes than any image may have.
+    #[error("the image data exceeds the size cap of {cap} bytes (image_size_cap)")]
+    TooLarge {
+        /// The cap, bytes.
+        cap: u64,
+    },
+    /// The body has another length than the client declared.
+    #[error("Size mismatch: {declared} bytes were declared, {received} received")]
+    SizeMismatch {
+        /// What the client declared, bytes.
+        declared: u64,
+        /// What came; for a body that is too long, what had come when that was clear.
+        received: u64,
+    },
+    /// The bytes are not what the record says, or not safe.
+    #[error(transparent)]
+    Format(#[from] format::Refusal),
+    /// No byte came for the idle limit.
+    #[error("no image data came for {0:?}")]
+    Stalled(Duration),
+    /// The client went away, or broke the framing of its body.
+    #[error("the client's body broke off")]
+    ClientGone(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Active, but the object is in none of its stores.
+    #[error("the image data is in none of its stores")]
+    DataMissing,
+    /// The record names a store that the configuration does not.
+    #[error("store {0} of the image is not configured")]
+    StoreUnknown(String),
+    /// The service is going down.
+    #[error("the service is shutting down")]
+    Stopping,
+    /// A task of ours died.
+    #[error("a transfer task failed")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl Error {
+    fn outcome(&self) -> UploadOutcome {
+        match self {
+            Error::ClientGone(_) | Error::Stalled(_) => UploadOutcome::Cancelled,
+            Error::Catalog(
+                catalog::Error::Unavailable(_)
+                | catalog::Error::Other(_)
+                | catalog::Error::LeaseLost,
+            )
+            | Error::Store(_)
+            | Error::DataMissing
+            | Error::StoreUnknown(_)
+            | Error::Stopping
+            | Error::Task(_) => UploadOutcome::Failed,
+            Error::Catalog(
+                catalog::Error::Missing
+                | catalog::Error::Taken
+                | catalog::Error::Transition(_)
+                | catalog::Error::Protected
+                | catalog::Error::FormatsMissing
+                | catalog::Error::OverQuota { .. },
+            )
+            | Error::Gone
+            | Error::TooLarge { .. }
+            | Error::SizeMismatch { .. }
+            | Error::Format(_) => UploadOutcome::Refused,
+        }
+    }
+}
+
+/// The result of a transfer.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the site allows.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Most bytes of an image.
+    pub size_cap: u64,
+    /// Most bytes of a project; `None` is no limit.
+    pub quota: Option<u64>,
+    /// Algorithm of `os_hash_value`.
+    pub algorithm: HashAlgorithm,
+    /// How long a body may pause.
+    pub body_idle_timeout: Duration,
+    /// How long an attempt lives without a renewal.
+    pub lease: Duration,
+    /// Bytes of parts in memory, all uploads together.
+    pub memory_budget: u64,
+}
+
+/// Moves image data; one per process, shared by handlers and jobs.
+pub struct Transfers {
+    catalog: Catalog,
+    stores: Arc<Stores>,
+    metrics: Arc<Metrics>,
+    rules: Rules,
+    budget: Budget,
+    digests: DigestPool,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Transfers {
+    /// Puts the parts together. Nothing runs yet.
+    pub fn new(catalog: Catalog, stores: Arc<Stores>, metrics: Arc<Metrics>, rules: Rules) -> Self {
+        Self {
+            budget: Budget::new(rules.memory_budget, Arc::clone(&metrics)),
+            digests: DigestPool::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            catalog,
+            stores,
+            metrics,
+            rules,
+        }
+    }
+
+    /// The configured stores.
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// Most bytes of an image.
+    pub fn size_cap(&self) -> u64 {
+        self.rules.size_cap
+    }
+
+    /// Waits up to `grace` for the transfers under way, then rolls back the uploads that are left.
+    pub async fn drain(&self, grace: Duration) {
+        self.tasks.close();
+        if tokio::time::timeout(grace, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                transfers = self.tasks.len(),
+                "transfers outlast the grace period and are rolled back"
+            );
+            self.stop.cancel();
+            // Rolling back is two catalog statements and a few store calls; what they leave is in the garbage list.
+            if tokio::time::timeout(ROLL_BACK_LIMIT, self.tasks.wait())
+                .await
+                .is_err()
+            {
+                tracing::warn!("roll-back unfinished; recovery ends it at the next start");
+            }
+        }
+    }
+}
+
+const ROLL_BACK_LIMIT: Duration = Duration::from_secs(10);

@@ -1,0 +1,67 @@
+//! What an attempt holds in the catalog while bytes flow: its lease, and its share of the owner's quota.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Error, Result};
+use crate::catalog::{self, Catalog};
+use crate::image::AttemptId;
+
+/// Renewals per lease: two may fail before the lease is lost.
+const RENEWALS_PER_LEASE: u32 = 3;
+
+/// An upload of unknown size reserves quota in steps, so that it does not ask the catalog for every frame.
+const RESERVATION_STEP: u64 = 64 * 1024 * 1024;
+
+/// Renews the lease until it is lost; the error says how. Never ends otherwise.
+///
+/// A catalog that is away costs nothing as long as the lease runs: uploads in flight keep their grace.
+pub(super) async fn keep(catalog: &Catalog, attempt: &AttemptId, lease: Duration) -> Error {
+    let mut good_until = Instant::now() + lease;
+    loop {
+        tokio::time::sleep(lease / RENEWALS_PER_LEASE).await;
+        let begun = Instant::now();
+        match catalog.renew_lease(attempt, lease).await {
+            Ok(()) => good_until = begun + lease,
+            Err(e @ catalog::Error::Unavailable(_)) if Instant::now() < good_until => {
+                tracing::warn!(upload.attempt = %attempt, error = &e as &dyn std::error::Error, "lease not renewed, will try again");
+            }
+            Err(e) => return e.into(),
+        }
+    }
+}
+
+/// Bytes of the quota that an upload has taken so far.
+pub(super) struct Reservation<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) attempt: &'a AttemptId,
+    pub(super) quota: Option<u64>,
+    pub(super) reserved: u64,
+}
+
+impl Reservation<'_> {
+    /// Makes sure that `size` bytes are reserved: by a step, or exactly where the quota has no room for a step.
+    ///
+    /// # Errors
+    /// Over the quota, or the catalog is away.
+    pub(super) async fn cover(&mut self, size: u64) -> Result<()> {
+        if self.quota.is_none() || size <= self.reserved {
+            return Ok(());
+        }
+        let generous = size.saturating_add(RESERVATION_STEP);
+        self.reserved = match self
+            .catalog
+            .reserve(self.attempt, generous, self.quota)
+            .await
+        {
+            Ok(()) => generous,
+            Err(catalog::Error::OverQuota { .. }) => {
+                self.catalog.reserve(self.attempt, size, self.quota).await?;
+                size
+            }
+            Err(e) => return Err(e.into()),
+        };
+        Ok(())
+    }
+}
