@@ -1,0 +1,74 @@
+//! HTTP: routes, layers, and the translation between the Image API's words and the service's.
+//!
+//! Handlers hold no rules of their own: they check in the contract's order, ask the modules below, and answer. Status
+//! codes of failures are known to `error` alone.
+
+mod drain;
+mod error;
+mod extract;
+mod images;
+mod middleware;
+mod range;
+mod router;
+mod versions;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::auth::Authenticator;
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::telemetry::metrics::Metrics;
+use crate::transfer::Transfers;
+
+/// What the handlers share; clones are cheap.
+pub(crate) type Shared = Arc<Parts>;
+
+/// The parts of the service that handlers use.
+pub struct Parts {
+    config: Config,
+    catalog: Catalog,
+    transfers: Arc<Transfers>,
+    authenticator: Authenticator,
+    metrics: Arc<Metrics>,
+    drains: drain::Drains,
+}
+
+/// The API over its parts.
+pub struct Api {
+    parts: Shared,
+}
+
+impl Api {
+    /// Puts the API together.
+    pub fn new(
+        config: Config,
+        catalog: Catalog,
+        transfers: Arc<Transfers>,
+        authenticator: Authenticator,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let drains = drain::Drains::default();
+        Self {
+            parts: Arc::new(Parts {
+                config,
+                catalog,
+                transfers,
+                authenticator,
+                metrics,
+                drains,
+            }),
+        }
+    }
+
+    /// The service to be served on connections.
+    pub fn router(&self) -> Router {
+        router::build(&self.parts)
+    }
+
+    /// Ends the reading-on of refused bodies.
+    pub async fn stop(&self) {
+        self.parts.drains.stop().await;
+    }
+}

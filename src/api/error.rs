@@ -1,0 +1,428 @@
+//! The only place that knows HTTP status codes of failures, and how an error looks on the wire (contract 8.1).
+//!
+//! Every mapping is exhaustive: a new variant below must be thought about here.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use hyper::ext::ReasonPhrase;
+
+use crate::image::{ImageId, InvalidImage, Reason};
+use crate::{auth, catalog, store, transfer};
+
+/// What a client waits before it tries again while a dependency is away.
+const RETRY_SOON: Duration = Duration::from_secs(5);
+
+/// A request that is not carried out.
+#[derive(Debug)]
+pub enum Error {
+    /// 400.
+    BadRequest(String),
+    /// 401, with the challenge for the client.
+    Unauthenticated(&'static str),
+    /// 403.
+    Forbidden(String),
+    /// 404 for an image that is not there or not the caller's to see; one text for both.
+    NoImage(String),
+    /// 404 for a route.
+    NoRoute,
+    /// 404 for an active image whose object is in none of its stores; logged as an error, since data is lost.
+    DataMissing(Source),
+    /// 405 with the methods the path has.
+    MethodNotAllowed {
+        /// The method that was tried.
+        method: String,
+        /// Value of `Allow`.
+        allow: &'static str,
+    },
+    /// 408.
+    TooSlow(String),
+    /// 409.
+    Conflict(String),
+    /// 410.
+    Gone(String),
+    /// 412.
+    PreconditionFailed,
+    /// 413.
+    TooLarge(String),
+    /// 415.
+    UnsupportedMediaType(String),
+    /// 416; with the size when it is known.
+    RangeNotSatisfiable {
+        /// Bytes of the image.
+        size: Option<u64>,
+        /// What is wrong.
+        message: String,
+    },
+    /// 304: no failure, but it ends a download in the same way.
+    NotModified {
+        /// The image's ETag.
+        etag: HeaderValue,
+    },
+    /// 501.
+    NotImplemented,
+    /// 503 with `Retry-After`: a dependency is away.
+    Unavailable(Source),
+    /// 500: a fault of ours. The cause goes to the log only.
+    Internal(Source),
+}
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+impl Error {
+    /// 404 in the words of the image API.
+    pub fn no_image(id: &str) -> Self {
+        Error::NoImage(format!("No image found with ID {id}"))
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Error::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Error::Forbidden(_) => StatusCode::FORBIDDEN,
+            Error::NoImage(_) | Error::NoRoute | Error::DataMissing(_) => StatusCode::NOT_FOUND,
+            Error::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Error::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Error::Conflict(_) => StatusCode::CONFLICT,
+            Error::Gone(_) => StatusCode::GONE,
+            Error::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Error::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Error::NotModified { .. } => StatusCode::NOT_MODIFIED,
+            Error::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Error::BadRequest(text)
+            | Error::Forbidden(text)
+            | Error::NoImage(text)
+            | Error::TooSlow(text)
+            | Error::Conflict(text)
+            | Error::Gone(text)
+            | Error::TooLarge(text)
+            | Error::UnsupportedMediaType(text)
+            | Error::RangeNotSatisfiable { message: text, .. } => text.clone(),
+            Error::Unauthenticated(_) => {
+                "The request you have made requires authentication.".into()
+            }
+            Error::NoRoute => "The resource could not be found.".into(),
+            Error::DataMissing(_) => "The image data could not be found in any store.".into(),
+            Error::MethodNotAllowed { method, .. } => {
+                format!("The method {method} is not allowed for this resource.")
+            }
+            Error::PreconditionFailed => {
+                "The image data is not the one the request names (If-Match).".into()
+            }
+            Error::NotModified { .. } => String::new(),
+            Error::NotImplemented => "The method is not implemented.".into(),
+            Error::Unavailable(_) => {
+                "A service this request depends on is not available now. Please try again.".into()
+            }
+            Error::Internal(_) => {
+                "An unexpected error occurred; the service's log has the cause.".into()
+            }
+        }
+    }
+
+    /// Logged once, here, where it becomes an answer.
+    fn log(&self) {
+        match self {
+            Error::Internal(e) => tracing::error!(
+                error = &**e as &dyn std::error::Error,
+                cause = chain(&**e),
+                "request failed"
+            ),
+            Error::DataMissing(e) => tracing::error!(
+                cause = chain(&**e),
+                "the data of an active image is missing"
+            ),
+            Error::Unavailable(e) => tracing::error!(cause = chain(&**e), "a dependency is away"),
+            other => tracing::debug!(
+                status = other.status().as_u16(),
+                message = other.message(),
+                "request refused"
+            ),
+        }
+    }
+}
+
+fn chain(mut error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    while let Some(source) = error.source() {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        error = source;
+    }
+    text
+}
+
+/// The message of an error on its way to [`render`], which knows what the client accepts.
+#[derive(Clone)]
+struct Unrendered(String);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        self.log();
+        let mut response = self.status().into_response();
+        let headers = response.headers_mut();
+        match &self {
+            Error::Unauthenticated(challenge) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
+            Error::MethodNotAllowed { allow, .. } => {
+                headers.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            Error::RangeNotSatisfiable {
+                size: Some(size), ..
+            } => {
+                let value = HeaderValue::try_from(format!("bytes */{size}"));
+                headers.insert(
+                    CONTENT_RANGE,
+                    value.expect("digits are a valid header value"),
+                );
+            }
+            Error::NotModified { etag } => {
+                headers.insert(ETAG, etag.clone());
+                return response;
+            }
+            Error::Unavailable(_) => {
+                headers.insert(RETRY_AFTER, RETRY_SOON.as_secs().into());
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(Unrendered(self.message()));
+        response
+    }
+}
+
+/// Gives an error its body in the form the request's `Accept` asks for.
+pub(super) fn render(accept: &HeaderMap, mut response: Response) -> Response {
+    let Some(Unrendered(message)) = response.extensions_mut().remove() else {
+        return response;
+    };
+    let status = response.status();
+    let title = reason(status);
+    let code = format!("{} {title}", status.as_u16());
+    let (content_type, body) = match preferred(accept) {
+        Form::Json => {
+            let body = serde_json::json!({"message": message, "code": code, "title": title});
+            ("application/json", body.to_string())
+        }
+        Form::Html => {
+            let text = message
+                .replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;");
+            let page = format!(
+                "<html>\n <head>\n  <title>{code}</title>\n </head>\n <body>\n  <h1>{code}</h1>\n  {text}\n </body>\n</html>"
+            );
+            ("text/html; charset=UTF-8", page)
+        }
+        Form::Plain => (
+            "text/plain; charset=UTF-8",
+            format!("{code}\n\n{message}\n\n   "),
+        ),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // The empty body that is replaced had a length of its own.
+    headers.remove(CONTENT_LENGTH);
+    if Some(title) != status.canonical_reason() {
+        response
+            .extensions_mut()
+            .insert(ReasonPhrase::from_static(title.as_bytes()));
+    }
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+/// Reason phrases as the reference service has them; two differ from today's registry.
+fn reason(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
+        StatusCode::RANGE_NOT_SATISFIABLE => "Request Range Not Satisfiable",
+        other => other.canonical_reason().unwrap_or("Error"),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Html,
+    Plain,
+}
+
+/// HTML wins a tie, as it does in the reference service; without a match it is plain text.
+fn preferred(headers: &HeaderMap) -> Form {
+    let accept: Vec<&str> = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    let accept = accept.join(",");
+    let (html, json) = (
+        quality(&accept, "text", "html"),
+        quality(&accept, "application", "json"),
+    );
+    if html > 0.0 && html >= json {
+        Form::Html
+    } else if json > 0.0 {
+        Form::Json
+    } else {
+        Form::Plain
+    }
+}
+
+/// The weight an `Accept` header gives a media type; the most specific range counts (RFC 9110, 12.5.1).
+fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
+    let mut best = (0, 0.0);
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let Some((k, s)) = parts.next().and_then(|name| name.split_once('/')) else {
+            continue;
+        };
+        let specificity = match (k, s) {
+            ("*", "*") => 1,
+            (k, "*") if k.eq_ignore_ascii_case(kind) => 2,
+            (k, s) if k.eq_ignore_ascii_case(kind) && s.eq_ignore_ascii_case(subtype) => 3,
+            _ => continue,
+        };
+        let weight = parts
+            .find_map(|p| p.strip_prefix("q="))
+            .map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        if specificity > best.0 {
+            best = (specificity, weight);
+        }
+    }
+    best.1
+}
+
+impl From<catalog::Error> for Error {
+    fn from(e: catalog::Error) -> Self {
+        match e {
+            catalog::Error::Missing => Error::NoImage("No image found".into()),
+            catalog::Error::Taken => Error::Conflict("Image ID already exists!".into()),
+            catalog::Error::Transition(step) => Error::Conflict(step.to_string()),
+            catalog::Error::Protected => {
+                Error::Forbidden("The image is protected and cannot be deleted.".into())
+            }
+            catalog::Error::FormatsMissing => Error::BadRequest(
+                "Properties disk_format, container_format must be set prior to saving data.".into(),
+            ),
+            catalog::Error::OverQuota { quota, wanted } => Error::TooLarge(format!(
+                "The project's storage quota is exceeded (user_storage_quota): {wanted} bytes needed, {quota} allowed."
+            )),
+            // Somebody else ended the attempt because this one looked dead; a new attempt will work.
+            e @ (catalog::Error::LeaseLost | catalog::Error::Unavailable(_)) => {
+                Error::Unavailable(e.into())
+            }
+            e @ catalog::Error::Other(_) => Error::Internal(e.into()),
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(e: store::Error) -> Self {
+        match e {
+            store::Error::Full(_) => Error::TooLarge("Image storage media is full.".into()),
+            e @ (store::Error::Missing
+            | store::Error::Denied(_)
+            | store::Error::Changed
+            | store::Error::Busy(_)
+            | store::Error::Other(_)) => Error::Unavailable(e.into()),
+        }
+    }
+}
+
+impl From<transfer::Error> for Error {
+    fn from(e: transfer::Error) -> Self {
+        match e {
+            transfer::Error::Catalog(e) => e.into(),
+            transfer::Error::Store(e) => e.into(),
+            transfer::Error::Gone => Error::Gone(
+                "The image was deleted during the upload; its data has been removed.".into(),
+            ),
+            e @ transfer::Error::TooLarge { .. } => Error::TooLarge(e.to_string()),
+            e @ transfer::Error::SizeMismatch { .. } => Error::BadRequest(e.to_string()),
+            transfer::Error::Format(refusal) => Error::UnsupportedMediaType(refusal.to_string()),
+            e @ transfer::Error::Stalled(_) => Error::TooSlow(e.to_string()),
+            e @ transfer::Error::ClientGone(_) => Error::BadRequest(e.to_string()),
+            e @ transfer::Error::DataMissing => Error::DataMissing(e.into()),
+            e @ (transfer::Error::StoreUnknown(_) | transfer::Error::Stopping) => {
+                Error::Unavailable(e.into())
+            }
+            e @ transfer::Error::Task(_) => Error::Internal(e.into()),
+        }
+    }
+}
+
+impl From<InvalidImage> for Error {
+    fn from(e: InvalidImage) -> Self {
+        match e.reason {
+            Reason::Malformed => Error::BadRequest(e.message),
+            Reason::NotYours => Error::Forbidden(e.message),
+            Reason::TooMany => Error::TooLarge(e.message),
+        }
+    }
+}
+
+/// What a 401 tells the client to bring.
+const CHALLENGE: &str = "Token realm=\"oriel\"";
+
+impl From<auth::Error> for Error {
+    fn from(e: auth::Error) -> Self {
+        match e {
+            auth::Error::Missing | auth::Error::Invalid => Error::Unauthenticated(CHALLENGE),
+            // Trouble asking is not a refusal: a 401 would send clients into a loop of new tokens.
+            e @ auth::Error::Unavailable { .. } => Error::Unavailable(e.into()),
+        }
+    }
+}
+
+/// Names the image in the catalog's refusals that a handler passes on.
+pub(super) fn about(id: &ImageId, e: catalog::Error) -> Error {
+    match e {
+        catalog::Error::Missing => Error::no_image(id.as_str()),
+        catalog::Error::Taken => Error::Conflict(format!("Image ID {id} already exists!")),
+        catalog::Error::Protected => {
+            Error::Forbidden(format!("Image {id} is protected and cannot be deleted."))
+        }
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_of_an_error_follows_the_accept_header() {
+        for (accept, form) in [
+            (None, Form::Plain),
+            (Some(""), Form::Plain),
+            (Some("text/xml"), Form::Plain),
+            (Some("application/json"), Form::Json),
+            (Some("application/json;q=0.9, text/html;q=0.1"), Form::Json),
+            (Some("application/json, text/html"), Form::Html),
+            (Some("*/*"), Form::Html),
+            (Some("text/html"), Form::Html),
+            (Some("application/*"), Form::Json),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(accept) = accept {
+                headers.insert(ACCEPT, HeaderValue::from_str(accept).unwrap());
+            }
+            assert_eq!(preferred(&headers), form, "{accept:?}");
+        }
+    }
+}

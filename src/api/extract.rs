@@ -1,0 +1,132 @@
+//! What handlers ask of a request: the caller, the image's id, a body or its absence.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::request::Parts;
+use http_body_util::{BodyExt, Limited};
+use serde_json::{Map, Value};
+
+use super::Shared;
+use super::error::Error;
+use crate::auth::Identity;
+use crate::image::{ImageId, Viewer};
+use crate::policy;
+
+/// Most bytes of a JSON body. 128 properties of some kilobytes fit; an image does not.
+const JSON_LIMIT: usize = 1024 * 1024;
+
+/// The authenticated caller; put into the request by the authentication layer.
+#[derive(Debug, Clone)]
+pub(super) struct Caller(pub(super) policy::Caller);
+
+impl From<Identity> for Caller {
+    fn from(identity: Identity) -> Self {
+        Self(policy::Caller {
+            viewer: Viewer {
+                project: identity.project_id.as_deref().map(Into::into),
+                is_admin: identity.is_admin(),
+            },
+            is_member: identity.is_member(),
+            is_reader: identity.is_reader(),
+        })
+    }
+}
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
+        // A route outside the authentication layer is a mistake of ours and must fail closed.
+        parts
+            .extensions
+            .get()
+            .cloned()
+            .ok_or_else(|| Error::Internal("route without authentication".into()))
+    }
+}
+
+/// The image's id in the path, not yet looked at: some routes have checks that come before it.
+pub(super) struct ImagePath(String);
+
+impl ImagePath {
+    /// The id.
+    ///
+    /// # Errors
+    /// 404 for a malformed one, never 400: clients look names up this way first.
+    pub(super) fn id(&self) -> Result<ImageId, Error> {
+        self.0.parse().map_err(|_| Error::no_image(&self.0))
+    }
+}
+
+impl std::fmt::Display for ImagePath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromRequestParts<Shared> for ImagePath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Error> {
+        match Path::<String>::from_request_parts(parts, shared).await {
+            Ok(Path(text)) => Ok(Self(text)),
+            Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
+        }
+    }
+}
+
+/// Refuses a request that carries a body: 400.
+pub(super) struct NoBody;
+
+impl FromRequestParts<Shared> for NoBody {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
+        let length = parts
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok());
+        let has_body = length.is_some_and(|length| length != "0")
+            || parts.headers.contains_key(TRANSFER_ENCODING);
+        if has_body {
+            return Err(Error::BadRequest(
+                "A body is not expected with this request.".into(),
+            ));
+        }
+        Ok(Self)
+    }
+}
+
+/// A JSON object, whatever the Content-Type says (contract 1.2).
+pub(super) struct JsonObject(pub(super) Map<String, Value>);
+
+impl FromRequest<Shared> for JsonObject {
+    type Rejection = Error;
+
+    async fn from_request(request: Request<Body>, _: &Shared) -> Result<Self, Error> {
+        let limited = Limited::new(request.into_body(), JSON_LIMIT);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a JSON document, limited just above"
+        )]
+        let bytes = match limited.collect().await {
+            Ok(collected) => collected.to_bytes(),
+            Err(e) if e.is::<http_body_util::LengthLimitError>() => {
+                return Err(Error::TooLarge(format!(
+                    "The request body exceeds {JSON_LIMIT} bytes."
+                )));
+            }
+            Err(_) => return Err(Error::BadRequest("The request body broke off.".into())),
+        };
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(object)) => Ok(Self(object)),
+            Ok(_) => Err(Error::BadRequest(
+                "The request body must be a JSON object.".into(),
+            )),
+            Err(e) => Err(Error::BadRequest(format!(
+                "The request body is not valid JSON: {e}"
+            ))),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The image routes, a handler a file.
+
+pub(super) mod create;
+pub(super) mod delete;
+pub(super) mod download;
+pub(super) mod list;
+pub(super) mod show;
+pub(super) mod upload;
+
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue};
+
+use super::Parts;
+use super::error::Error;
+use super::extract::Caller;
+use crate::image::{Image, ImageId, ImageView};
+use crate::policy::Rule;
+
+/// What the reference service says of its empty answers.
+const EMPTY_HTML: [(HeaderName, HeaderValue); 1] = [(
+    CONTENT_TYPE,
+    HeaderValue::from_static("text/html; charset=UTF-8"),
+)];
+
+impl Parts {
+    /// The image, if the caller may know of it; else 404 with one text for absent and hidden.
+    async fn visible_image(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Image>, Error> {
+        match self.catalog.find_image(id).await? {
+            Some(image) if caller.0.viewer.sees(&image) => Ok(image),
+            _ => Err(Error::no_image(id.as_str())),
+        }
+    }
+
+    /// Asks a rule about a visible image: 403 when it says no but the caller may read the record, else 404.
+    fn enforce(&self, caller: &Caller, rule: Rule, image: &Image) -> Result<(), Error> {
+        if caller.0.may(rule, Some(image)) {
+            return Ok(());
+        }
+        if caller.0.may(Rule::GetImage, Some(image)) {
+            Err(Error::Forbidden(format!(
+                "You are not authorized to complete {} action.",
+                rule.as_str()
+            )))
+        } else {
+            Err(Error::no_image(image.id.as_str()))
+        }
+    }
+
+    fn view<'a>(&self, image: &'a Image) -> ImageView<'a> {
+        let names = image
+            .locations
+            .iter()
+            .map(|location| location.store.as_str());
+        ImageView {
+            image,
+            stores: self.transfers.stores().by_weight(names),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `POST /v2/images` (contract 4.4).
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::api::error::{Error, about};
+use crate::api::extract::{Caller, JsonObject};
+use crate::api::{Parts, Shared, versions};
+use crate::catalog::now;
+use crate::config::Limit;
+use crate::image::{CreateRequest, CreateRules, ImageId, Visibility};
+use crate::policy::Rule;
+
+const STORE_IDS: HeaderName = HeaderName::from_static("openstack-image-store-ids");
+
+/// A new record in status queued.
+pub(in crate::api) async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    headers: HeaderMap,
+    JsonObject(body): JsonObject,
+) -> Result<Response, Error> {
+    let request = CreateRequest::parse(&body, &rules(&shared))?;
+    let project = caller.0.viewer.project.clone();
+    let owner = request.owner.clone().unwrap_or(project);
+    let visibility = request.visibility;
+    let id = request.id.clone().unwrap_or_else(ImageId::random);
+    let image = request.into_image(id.clone(), owner, now());
+    if !caller.0.may(Rule::AddImage, Some(&image)) {
+        let owner = image
+            .owner
+            .as_ref()
+            .map_or("nobody", |owner| owner.as_str());
+        return Err(Error::Forbidden(format!(
+            "You are not permitted to create images owned by '{owner}'."
+        )));
+    }
+    let needed = match visibility {
+        Visibility::Public => Some(Rule::PublicizeImage),
+        Visibility::Community => Some(Rule::CommunitizeImage),
+        Visibility::Private | Visibility::Shared => None,
+    };
+    if let Some(rule) = needed.filter(|rule| !caller.0.may(*rule, Some(&image))) {
+        return Err(Error::Forbidden(format!(
+            "You are not authorized to complete {} action.",
+            rule.as_str()
+        )));
+    }
+    let image = shared
+        .catalog
+        .create_image(image)
+        .await
+        .map_err(|e| about(&id, e))?;
+
+    let mut response = (StatusCode::CREATED, Json(shared.view(&image))).into_response();
+    let location = format!(
+        "{}/v2/images/{id}",
+        versions::request_url(&shared, &headers)
+    );
+    let headers = response.headers_mut();
+    if let Ok(location) = HeaderValue::try_from(location) {
+        headers.insert(LOCATION, location);
+    }
+    let stores: Vec<&str> = shared
+        .transfers
+        .stores()
+        .iter()
+        .map(|store| store.name())
+        .collect();
+    if let Ok(stores) = HeaderValue::try_from(stores.join(",")) {
+        headers.insert(STORE_IDS, stores);
+    }
+    Ok(response)
+}
+
+fn rules(shared: &Parts) -> CreateRules<'_> {
+    let images = &shared.config.images;
+    CreateRules {
+        disk_formats: &images.disk_formats,
+        container_formats: &images.container_formats,
+        property_quota: most(images.property_quota),
+        tag_quota: most(images.tag_quota),
+    }
+}
+
+fn most(limit: Limit) -> Option<u64> {
+    match limit {
+        Limit::Unlimited => None,
+        Limit::AtMost(count) => Some(count.into()),
+    }
+}

@@ -1,0 +1,41 @@
+//! `DELETE /v2/images/{id}` (contract 4.6).
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use super::EMPTY_HTML;
+use crate::api::Shared;
+use crate::api::error::{Error, about};
+use crate::api::extract::{Caller, ImagePath, NoBody};
+use crate::policy::Rule;
+
+/// How long the answer waits for the store. The record is gone at once; the bytes follow even if the store is away.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The record disappears, then the bytes. An upload under way runs to its end and gets 410.
+pub(in crate::api) async fn delete(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: ImagePath,
+) -> Result<Response, Error> {
+    let absent = |_| Error::NoImage(format!("Failed to find image {path} to delete"));
+    let id = path.id().map_err(absent)?;
+    let image = match shared.visible_image(&caller, &id).await {
+        Err(Error::NoImage(text)) => return Err(absent(Error::NoImage(text))),
+        found => found?,
+    };
+    shared.enforce(&caller, Rule::DeleteImage, &image)?;
+    let garbage = shared
+        .catalog
+        .delete_image(&id)
+        .await
+        .map_err(|e| about(&id, e))?;
+    let removal = shared.transfers.remove_in_background(garbage);
+    // Not waiting any longer changes nothing: what is left stands in the garbage list.
+    let _ = tokio::time::timeout(STORE_PATIENCE, removal).await;
+    Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response())
+}

@@ -1,0 +1,214 @@
+//! `PUT /v2/images/{id}/file` (contract 2).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+
+use super::EMPTY_HTML;
+use crate::api::error::{Error, about};
+use crate::api::extract::{Caller, ImagePath};
+use crate::api::{Parts, Shared};
+use crate::image::{Image, Status};
+use crate::policy::Rule;
+use crate::store::Store;
+use crate::transfer::{self, Ingest};
+
+const IMAGE_SIZE: &str = "x-openstack-image-size";
+const IMAGE_STORE: &str = "x-image-meta-store";
+
+/// Takes image data in. The checks stand in the contract's order (2.2); no byte of the body is read before the last.
+pub(in crate::api) async fn upload(
+    State(shared): State<Shared>,
+    caller: Caller,
+    path: ImagePath,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Error> {
+    check_content_type(&headers)?;
+    let declared = declared_size(&headers)?;
+    let store = store_of(&shared, &headers)?;
+    let id = path.id()?;
+    let image = shared.visible_image(&caller, &id).await?;
+    shared.enforce(&caller, Rule::UploadImage, &image)?;
+    check_image(&image)?;
+    let cap = shared.transfers.size_cap();
+    if declared.is_some_and(|declared| declared > cap) {
+        return Err(transfer::Error::TooLarge { cap }.into());
+    }
+    match shared
+        .transfers
+        .ingest(
+            Ingest {
+                image,
+                store,
+                declared,
+            },
+            body,
+        )
+        .await
+    {
+        Ok(_) => Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response()),
+        Err(transfer::Error::Catalog(e)) => Err(about(&id, e)),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
+    let given = headers
+        .get(CONTENT_TYPE)
+        .map(|value| value.to_str().unwrap_or_default());
+    let media_type = given
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
+    if media_type
+        .is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/octet-stream"))
+    {
+        return Ok(());
+    }
+    Err(Error::UnsupportedMediaType(format!(
+        "The request media type {} is not supported by this server: Content-Type must be application/octet-stream.",
+        given.unwrap_or("(none)")
+    )))
+}
+
+/// The size the client promises. 0 in the header means unknown, not empty (contract 2.1); Content-Length still tells.
+fn declared_size(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    let length = match headers.get(CONTENT_LENGTH) {
+        Some(value) => decimal(value.as_bytes(), "Content-Length")?,
+        None => None,
+    };
+    let promised = match headers.get(IMAGE_SIZE) {
+        Some(value) => decimal(value.as_bytes(), "X-OpenStack-Image-Size")?,
+        None => None,
+    };
+    match (promised, length) {
+        // The two cannot both come true, so no byte needs to be read.
+        (Some(declared), Some(received)) if declared != received => {
+            Err(transfer::Error::SizeMismatch { declared, received }.into())
+        }
+        (promised, length) => Ok(promised.or(length)),
+    }
+}
+
+/// Digits only; `None` for zero.
+fn decimal(text: &[u8], header: &str) -> Result<Option<u64>, Error> {
+    let number = std::str::from_utf8(text)
+        .ok()
+        .filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()));
+    let number = number.and_then(|text| text.parse::<u64>().ok());
+    let number = number.ok_or_else(|| {
+        Error::BadRequest(format!(
+            "{header} must be a decimal number of bytes below 2^64"
+        ))
+    })?;
+    Ok((number > 0).then_some(number))
+}
+
+fn store_of(shared: &Parts, headers: &HeaderMap) -> Result<Arc<Store>, Error> {
+    let stores = shared.transfers.stores();
+    let Some(name) = headers.get(IMAGE_STORE) else {
+        return Ok(Arc::clone(stores.default()));
+    };
+    let found = name.to_str().ok().and_then(|name| stores.find(name));
+    found.cloned().ok_or_else(|| {
+        let name = String::from_utf8_lossy(name.as_bytes());
+        Error::BadRequest(format!(
+            "X-Image-Meta-Store: store '{name}' does not exist."
+        ))
+    })
+}
+
+/// Early answers from the cached record; the catalog checks the same again when the upload begins.
+fn check_image(image: &Image) -> Result<(), Error> {
+    image
+        .status
+        .check_transition(Status::Saving)
+        .map_err(|e| Error::Conflict(e.to_string()))?;
+    match image.missing_formats().as_slice() {
+        [] => Ok(()),
+        [one] => Err(Error::BadRequest(format!(
+            "Property {one} must be set prior to saving data."
+        ))),
+        several => Err(Error::BadRequest(format!(
+            "Properties {} must be set prior to saving data.",
+            several.join(", ")
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn the_declared_size_is_digits_and_zero_means_unknown() {
+        for (pairs, expected) in [
+            (vec![], Some(None)),
+            (vec![(IMAGE_SIZE, "5")], Some(Some(5))),
+            (vec![(IMAGE_SIZE, "0")], Some(None)),
+            (
+                vec![(IMAGE_SIZE, "0"), ("content-length", "7")],
+                Some(Some(7)),
+            ),
+            (vec![("content-length", "0")], Some(None)),
+            (
+                vec![(IMAGE_SIZE, "5"), ("content-length", "5")],
+                Some(Some(5)),
+            ),
+            (vec![(IMAGE_SIZE, "5"), ("content-length", "6")], None),
+            (vec![(IMAGE_SIZE, "-1")], None),
+            (vec![(IMAGE_SIZE, "+5")], None),
+            (vec![(IMAGE_SIZE, "1_0")], None),
+            (vec![(IMAGE_SIZE, " 5")], None),
+            (vec![(IMAGE_SIZE, "")], None),
+            (vec![(IMAGE_SIZE, "5.0")], None),
+            (vec![(IMAGE_SIZE, "18446744073709551616")], None),
+        ] {
+            assert_eq!(declared_size(&headers(&pairs)).ok(), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn the_content_type_may_have_parameters_but_no_other_name() {
+        for (value, fits) in [
+            ("application/octet-stream", true),
+            ("Application/Octet-Stream; charset=x", true),
+            ("application/json", false),
+            ("", false),
+            ("application/octet-streams", false),
+        ] {
+            assert_eq!(
+                check_content_type(&headers(&[("content-type", value)])).is_ok(),
+                fits,
+                "{value}"
+            );
+        }
+        assert!(check_content_type(&HeaderMap::new()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_reads_back(size in 1..=u64::MAX) {
+            prop_assert_eq!(decimal(size.to_string().as_bytes(), "x").unwrap(), Some(size));
+        }
+
+        #[test]
+        fn no_bytes_make_the_parser_panic(text in proptest::collection::vec(any::<u8>(), 0..32)) {
+            let _ = decimal(&text, "x");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The layers around the routes, outermost first: `observe`, `negotiate`, then for `/v2` `authenticate`.
+
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{EXPECT, LOCATION};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::error::{Error, render};
+use super::extract::Caller;
+use super::versions::{self, PREFIXES};
+use super::{Shared, router};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+const LONGEST_REQUEST_ID: usize = 64;
+
+/// The route a request was matched to, told to the outermost layer by the answer.
+#[derive(Clone)]
+struct Route(MatchedPath);
+
+/// Gives every request an id and a span, counts it, gives errors their body, and watches unread bodies.
+pub(super) async fn observe(
+    State(shared): State<Shared>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
+    let id = request_id(request.headers());
+    let (method, headers) = (request.method().clone(), request.headers().clone());
+    let span =
+        tracing::info_span!("request", request.id = id, %method, path = request.uri().path());
+    let expects_continue = headers.contains_key(EXPECT);
+    let request = request.map(|body| shared.drains.watch(body, expects_continue));
+    let mut response = render(&headers, next.run(request).instrument(span.clone()).await);
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let route = response.extensions_mut().remove::<Route>();
+    let route = route.as_ref().map(|route| route.0.as_str());
+    let elapsed = begun.elapsed();
+    shared
+        .metrics
+        .request(&method, route, response.status(), elapsed);
+    log(&span, response.status(), elapsed);
+    response
+}
+
+fn log(span: &tracing::Span, status: StatusCode, elapsed: Duration) {
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(parent: span, status = status.as_u16(), elapsed_ms, "answered");
+}
+
+/// The client's own id when it is a sane one, else a new one. The prefix is Glance's.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| {
+            (1..=LONGEST_REQUEST_ID).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        });
+    match given {
+        Some(id) if id.starts_with("req-") => id.to_owned(),
+        Some(id) => format!("req-{id}"),
+        None => format!("req-{}", uuid::Uuid::new_v4()),
+    }
+}
+
+/// Paths before routing (contract 1.2): every version prefix means `/v2`, an unknown first segment gets the versions
+/// document, OPTIONS is answered on any path.
+pub(super) async fn negotiate(
+    State(shared): State<Shared>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::OK.into_response();
+    }
+    let path = request.uri().path();
+    let (first, rest) = path[1..]
+        .split_once('/')
+        .map_or((&path[1..], None), |(first, rest)| (first, Some(rest)));
+    if first.is_empty() || matches!(first, "versions" | "healthcheck") {
+        return next.run(request).await;
+    }
+    if !PREFIXES.contains(&first) {
+        return versions::choices(State(shared), request.headers().clone()).await;
+    }
+    if first != "v2" {
+        let query = request
+            .uri()
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
+        let path = rest.map_or_else(|| "/v2".to_owned(), |rest| format!("/v2/{rest}"));
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.path_and_query = PathAndQuery::try_from(format!("{path}{query}")).ok();
+        match Uri::from_parts(parts) {
+            Ok(uri) => *request.uri_mut() = uri,
+            Err(_) => return Error::NoRoute.into_response(),
+        }
+    }
+    next.run(request).await
+}
+
+/// Everything under `/v2` needs a caller, known route or not.
+pub(super) async fn authenticate(
+    State(shared): State<Shared>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let token = request
+        .headers()
+        .get(TOKEN)
+        .map(|value| value.to_str().unwrap_or_default().to_owned());
+    let mut response = match shared.authenticator.authenticate(token.as_deref()).await {
+        Ok(identity) => {
+            request.extensions_mut().insert(Caller::from(identity));
+            next.run(request).await
+        }
+        Err(e) => Error::from(e).into_response(),
+    };
+    if let Some(route) = route {
+        response.extensions_mut().insert(Route(route));
+    }
+    response
+}
+
+/// `/v2` without a slash, for clients that join URLs by hand.
+pub(super) async fn add_slash(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let to = format!("{}/v2/", versions::request_url(&shared, &headers));
+    match HeaderValue::try_from(to) {
+        Ok(to) => (StatusCode::FOUND, [(LOCATION, to)]).into_response(),
+        Err(_) => Error::BadRequest("The Host header is not valid.".into()).into_response(),
+    }
+}
+
+/// A path that no route has: 404, or 501 for a method no route has.
+pub(super) async fn no_route(method: Method) -> Error {
+    if router::METHODS.contains(&method) {
+        Error::NoRoute
+    } else {
+        Error::NotImplemented
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sane_request_id_is_echoed_with_glances_prefix() {
+        let echoed = |id: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_str(id).unwrap());
+            request_id(&headers)
+        };
+        assert_eq!(echoed("req-1"), "req-1");
+        assert_eq!(echoed("abc"), "req-abc");
+        for odd in ["a b", "<script>", "ü", &"x".repeat(65)] {
+            assert!(!echoed(odd).contains(odd), "{odd}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The one composition root: `build` makes everything and binds the sockets, `run` starts work and ends it in order.
+
+mod listener;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::Api;
+use crate::auth::Authenticator;
+use crate::catalog::Catalog;
+use crate::config::{Config, Images};
+use crate::embedded::EmbeddedStore;
+use crate::jobs;
+use crate::store::{Store, Stores};
+use crate::telemetry::metrics::{self, Metrics};
+use crate::transfer::{Rules, Transfers, largest_part};
+use listener::{Connections, Limits};
+
+/// Connections that outlast the grace period are cut after this long, time enough to write a last answer.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The whole service, built and bound but not yet at work.
+pub struct App {
+    config: Config,
+    api: Api,
+    catalog: Catalog,
+    transfers: Arc<Transfers>,
+    metrics: Arc<Metrics>,
+    embedded: Option<EmbeddedStore>,
+    listener: TcpListener,
+    metrics_listener: Option<TcpListener>,
+}
+
+impl App {
+    /// Opens catalog and stores, starts the embedded store if one is configured, and binds the listeners.
+    ///
+    /// # Errors
+    /// With the configuration key or the file that is at fault.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        check_memory(&config)?;
+        let metrics = Arc::new(Metrics::new());
+        let authenticator = Authenticator::open(&config)?;
+        let embedded = start_embedded(&config).await?;
+        let stores = Arc::new(connect_stores(&config, embedded.as_ref(), &metrics).await?);
+        let catalog = Catalog::open(
+            &config.catalog.path,
+            config.catalog.cache_entries,
+            Arc::clone(&metrics),
+        )
+        .await?;
+        let rules = rules(&config);
+        let transfers = Arc::new(Transfers::new(
+            catalog.clone(),
+            stores,
+            Arc::clone(&metrics),
+            rules,
+        ));
+        let listener = bind("server.listen", config.server.listen).await?;
+        let metrics_listener = match config.metrics.listen {
+            Some(addr) => Some(bind("metrics.listen", addr).await?),
+            None => None,
+        };
+        let api = Api::new(
+            config.clone(),
+            catalog.clone(),
+            Arc::clone(&transfers),
+            authenticator,
+            Arc::clone(&metrics),
+        );
+        Ok(Self {
+            config,
+            api,
+            catalog,
+            transfers,
+            metrics,
+            embedded,
+            listener,
+            metrics_listener,
+        })
+    }
+
+    /// Where the API listens.
+    ///
+    /// # Errors
+    /// When the socket is no longer there.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Where metrics are served, if they are.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_listener
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until `shutdown` is ready, then drains: no new connections, transfers may finish within
+    /// `server.drain_grace`, the rest is rolled back.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        for store in self.transfers.stores().iter() {
+            // A store that is away now may be back before the first upload, so this does not keep the service down.
+            if let Err(e) = store.ensure_bucket().await {
+                tracing::error!(
+                    store.id = store.name(),
+                    error = &e as &dyn std::error::Error,
+                    "bucket not reachable"
+                );
+            }
+        }
+        jobs::start(
+            &self.transfers,
+            self.config.transfer.lease.duration(),
+            &tasks,
+            &stop,
+        );
+        let limits = Limits {
+            header_timeout: self.config.server.header_timeout.duration(),
+            write_idle_timeout: self.config.server.write_idle_timeout.duration(),
+        };
+        let connections = Connections::default();
+        tasks.spawn(listener::accept(
+            self.listener,
+            self.api.router(),
+            limits,
+            connections.clone(),
+            stop.clone(),
+        ));
+        if let Some(listener) = self.metrics_listener {
+            let router = metrics_router(Arc::clone(&self.metrics));
+            tasks.spawn(listener::accept(
+                listener,
+                router,
+                limits,
+                connections.clone(),
+                stop.clone(),
+            ));
+        }
+
+        shutdown.await;
+        tracing::info!("draining");
+        stop.cancel();
+        self.api.stop().await;
+        let grace = self.config.server.drain_grace.duration();
+        let begun = tokio::time::Instant::now();
+        connections.finish(grace).await;
+        self.transfers
+            .drain(grace.saturating_sub(begun.elapsed()))
+            .await;
+        connections.finish(LAST_WORDS).await;
+        connections.cut().await;
+        tasks.close();
+        tasks.wait().await;
+        self.catalog.close().await;
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// The rule between two sections that the configuration cannot check alone: a part must fit the budget twice, one being
+/// filled while one is sent.
+fn check_memory(config: &Config) -> anyhow::Result<()> {
+    let Images { size_cap, .. } = config.images;
+    for (name, store) in &config.store {
+        let needed = 2 * largest_part(store.part_size.bytes(), size_cap.bytes());
+        anyhow::ensure!(
+            config.transfer.memory_budget.bytes() >= needed,
+            "transfer.memory_budget: must be at least {needed} bytes for images.size_cap with parts of store.{name}"
+        );
+    }
+    Ok(())
+}
+
+fn rules(config: &Config) -> Rules {
+    let quota = config.images.user_storage_quota.bytes();
+    Rules {
+        size_cap: config.images.size_cap.bytes(),
+        quota: (quota > 0).then_some(quota),
+        algorithm: config.images.hashing_algorithm,
+        body_idle_timeout: config.server.body_idle_timeout.duration(),
+        lease: config.transfer.lease.duration(),
+        memory_budget: config.transfer.memory_budget.bytes(),
+    }
+}
+
+async fn start_embedded(config: &Config) -> anyhow::Result<Option<EmbeddedStore>> {
+    if !config.store.values().any(|store| store.is_embedded()) {
+        return Ok(None);
+    }
+    let store = EmbeddedStore::start(&config.embedded.data_dir, config.embedded.listen).await;
+    Ok(Some(store.context("embedded: cannot start")?))
+}
+
+/// The clients of every configured store. The embedded one gets the address and keys it has right now: it is spoken to
+/// like any other, over S3's wire format.
+pub(crate) async fn connect_stores(
+    config: &Config,
+    embedded: Option<&EmbeddedStore>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Stores> {
+    let mut stores = Vec::with_capacity(config.store.len());
+    for (name, options) in &config.store {
+        let mut options = options.clone();
+        if let Some(embedded) = embedded.filter(|_| options.is_embedded()) {
+            options.endpoint = Some(embedded.endpoint());
+            options.access_key = Some(embedded.access_key().to_owned());
+            options.secret_key = Some(crate::config::Secret::new(embedded.secret_key()));
+            options.create_bucket = true;
+        }
+        let store = Store::connect(name, &options, Arc::clone(metrics)).await;
+        stores.push(store.with_context(|| format!("store.{name}"))?);
+    }
+    Stores::new(stores, config.default_store_id())
+        .context("default_store: must be the name of a store")
+}
+
+async fn bind(key: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr)
+        .await
+        .with_context(|| format!("{key}: cannot listen on {addr}"))
+}
+
+fn metrics_router(metrics: Arc<Metrics>) -> Router {
+    let page = move || {
+        let text = metrics.encode();
+        async move { ([(http::header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text) }
+    };
+    Router::new().route("/metrics", axum::routing::get(page))
+}

@@ -1,0 +1,56 @@
+//! `oriel dev`: everything in one process, ready for a first upload.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::serve::stop_signal;
+use crate::app::App;
+use crate::config::Config;
+use crate::image::ImageId;
+use crate::telemetry::logs;
+
+pub(super) async fn run(listen: SocketAddr, data_dir: &Path) -> anyhow::Result<ExitCode> {
+    let config = config(listen, data_dir)?;
+    logs::init(&config.log).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let app = App::build(config).await?;
+    let url = format!("http://{}", app.local_addr()?);
+    println!("{}", welcome(&url, &ImageId::random(), data_dir));
+    app.run(stop_signal()?).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration of a laptop. Nothing is read from a file, and the environment is left out: it is for `serve`.
+fn config(listen: SocketAddr, data_dir: &Path) -> anyhow::Result<Config> {
+    let text = r#"
+        auth = "none"
+        [metrics]
+        listen = "off"
+        [log]
+        level = "warn"
+        [store.embedded]
+        endpoint = "embedded"
+    "#;
+    let mut config = Config::from_parts(text, [])?;
+    config.server.listen = listen;
+    config.catalog.path = data_dir.join("catalog.sqlite");
+    config.embedded.data_dir = data_dir.join("store");
+    Ok(config)
+}
+
+fn welcome(url: &str, id: &ImageId, data_dir: &Path) -> String {
+    format!(
+        r#"Oriel serves the Image API on {url}; images are kept in {dir}. Ctrl-C stops it.
+
+Upload an image:
+  curl -fsS {url}/v2/images -d '{{"id": "{id}", "name": "demo", "disk_format": "raw", "container_format": "bare"}}' && yes oriel | head -c 16777216 | tee demo.raw | curl -fsS -X PUT -T - -H 'Content-Type: application/octet-stream' {url}/v2/images/{id}/file
+
+Download it and compare:
+  curl -fsS -o demo-copy.raw {url}/v2/images/{id}/file && cmp demo.raw demo-copy.raw && echo identical
+
+List images:
+  curl -fsS {url}/v2/images
+"#,
+        dir = data_dir.display()
+    )
+}
