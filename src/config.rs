@@ -18,6 +18,7 @@ mod fault;
 mod images;
 pub(crate) mod read;
 mod server;
+pub(crate) mod setting;
 mod store;
 mod telemetry;
 mod transfer;

@@ -13,7 +13,8 @@ use time::format_description::well_known::Rfc3339;
 use toml::Value;
 
 use crate::config::Faults;
-use crate::config::read::{Section, Setting, parse};
+use crate::config::read::{Section, parse};
+use crate::config::setting::Setting;
 
 use super::Identity;
 

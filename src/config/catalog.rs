@@ -10,7 +10,7 @@ pub struct Catalog {
     /// The SQLite database. Default `/var/lib/oriel/catalog.sqlite`; made when it is missing. Keep it on a local disk:
     /// its locks do not work on network file systems.
     pub path: PathBuf,
-    /// How many image records are kept in memory, at a few KiB each. Default 100000; 0 keeps none. Lower it on small
+    /// How many image records are kept in memory, at a few KiB each. Default 10000; 0 keeps none. Lower it on small
     /// machines, raise it when `oriel_cache_misses_total` keeps growing.
     pub cache_entries: usize,
 }
@@ -19,7 +19,7 @@ impl Default for Catalog {
     fn default() -> Self {
         Self {
             path: PathBuf::from("/var/lib/oriel/catalog.sqlite"),
-            cache_entries: 100_000,
+            cache_entries: 10_000,
         }
     }
 }

@@ -38,7 +38,7 @@ macro_rules! choice {
             }
         }
 
-        impl $crate::config::read::Setting for $name {
+        impl $crate::config::setting::Setting for $name {
             const RULE: &'static str = concat!("must be one of:" $(, " ", $word)+);
 
             fn from_text(text: &str) -> Option<Self> {

@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::read::{HttpUrl, Section};
+use super::read::Section;
+use super::setting::HttpUrl;
 use super::units::Span;
 
 /// How the API is served.

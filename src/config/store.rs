@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::choice::choice;
-use super::read::{HttpUrl, Section, Setting};
+use super::read::Section;
+use super::setting::{HttpUrl, Setting};
 use super::units::{ByteSize, Secret, Span};
 
 /// The word that stands for the S3 server inside, in place of an endpoint.

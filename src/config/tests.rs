@@ -100,6 +100,35 @@ fn document_lists_every_key_and_no_other() {
 }
 
 #[test]
+fn document_gives_the_defaults_of_the_reference() {
+    let reference = read::parse_table(REFERENCE).unwrap();
+    let mut compared = 0;
+    for line in DOCUMENT.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let [key, default, _] = cells.as_slice() else {
+            continue;
+        };
+        let key = key.trim_start_matches("| ").trim_matches('`');
+        // A default that is no value is described in words.
+        let Some(default) = default.strip_prefix('`') else {
+            continue;
+        };
+        let documented = read::parse_table(&format!("value = {}", default.trim_end_matches('`')));
+        let value = key
+            .replace("NAME", "main")
+            .split('.')
+            .try_fold(toml::Value::Table(reference.clone()), |value, part| {
+                value.get(part).cloned()
+            });
+        if documented.is_ok() || value.is_some() {
+            assert_eq!(documented.unwrap().get("value"), value.as_ref(), "{key}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 30, "{compared}");
+}
+
+#[test]
 fn development_configuration_is_valid() {
     let config = Config::from_parts(DEVELOPMENT, []).unwrap();
     assert_eq!(config.auth, AuthMode::None);

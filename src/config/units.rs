@@ -67,7 +67,7 @@ impl fmt::Display for ByteSize {
         let unit = SIZE_UNITS
             .iter()
             .rev()
-            .find(|(_, shift)| self.0 != 0 && self.0 % (1 << shift) == 0);
+            .find(|(_, shift)| self.0 != 0 && self.0.is_multiple_of(1 << shift));
         match unit {
             Some((letter, shift)) => write!(f, "{}{letter}iB", self.0 >> shift),
             None => write!(f, "{}", self.0),
@@ -125,7 +125,7 @@ impl fmt::Display for Span {
         let millis = self.0.as_millis();
         let (each, unit) = [(3_600_000, "h"), (60_000, "m"), (1000, "s")]
             .into_iter()
-            .find(|(each, _)| millis != 0 && millis % each == 0)
+            .find(|(each, _)| millis != 0 && millis.is_multiple_of(*each))
             .unwrap_or((1, "ms"));
         write!(f, "{}{unit}", millis / each)
     }
