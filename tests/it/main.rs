@@ -1,0 +1,10 @@
+//! Behaviour, through HTTP, over the embedded store. One binary: one build, one process.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that goes wrong"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod upload;

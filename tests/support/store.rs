@@ -1,0 +1,114 @@
+//! The S3 server under test and a client of our own to look into it.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
+use oriel::embedded::EmbeddedStore;
+use tempfile::TempDir;
+
+/// Where a store is and how to speak to it.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub profile: String,
+    pub url: String,
+    pub access_key: String,
+    pub secret_key: String,
+    pub region: String,
+}
+
+/// The embedded store, which most tests use.
+pub struct Embedded {
+    pub server: EmbeddedStore,
+    _dir: TempDir,
+}
+
+impl Embedded {
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let server = EmbeddedStore::start(&dir.path().join("store"), any)
+            .await
+            .unwrap();
+        Self { server, _dir: dir }
+    }
+
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            profile: "embedded".into(),
+            url: self.server.endpoint(),
+            access_key: self.server.access_key().into(),
+            secret_key: self.server.secret_key().into(),
+            region: "us-east-1".into(),
+        }
+    }
+}
+
+/// Looks into a bucket without the service.
+#[derive(Clone)]
+pub struct Bucket {
+    pub s3: aws_sdk_s3::Client,
+    pub name: String,
+}
+
+impl Bucket {
+    pub fn new(endpoint: &Endpoint, name: &str) -> Self {
+        let keys = Credentials::new(
+            &endpoint.access_key,
+            &endpoint.secret_key,
+            None,
+            None,
+            "test",
+        );
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(endpoint.region.clone()))
+            .endpoint_url(&endpoint.url)
+            .force_path_style(true)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .credentials_provider(keys)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(config),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Keys of all objects.
+    pub async fn keys(&self) -> BTreeSet<String> {
+        let mut pages = self
+            .s3
+            .list_objects_v2()
+            .bucket(&self.name)
+            .into_paginator()
+            .send();
+        let mut keys = BTreeSet::new();
+        while let Some(page) = pages.next().await {
+            keys.extend(
+                page.unwrap()
+                    .contents
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|object| object.key),
+            );
+        }
+        keys
+    }
+
+    /// Keys of all open multipart uploads.
+    pub async fn open_uploads(&self) -> Vec<String> {
+        let page = self
+            .s3
+            .list_multipart_uploads()
+            .bucket(&self.name)
+            .send()
+            .await
+            .unwrap();
+        page.uploads
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|upload| upload.key)
+            .collect()
+    }
+}
