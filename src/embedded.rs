@@ -11,7 +11,7 @@
 //! lock                                   held by the one process that serves the directory
 //! format                                 the number of this layout
 //! credentials.json                       the key pair, mode 0600
-//! tmp/                                   files being written; emptied at start
+//! tmp/                                   files being written, buckets being removed; emptied at start
 //! buckets/{bucket}/bucket.json
 //! buckets/{bucket}/objects/{sha256 of the key}.json       manifest: key, ETag, metadata, list of parts
 //! buckets/{bucket}/data/{id}/{number}-{sequence}-{md5}    the bytes, one file per part

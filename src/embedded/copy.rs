@@ -5,24 +5,40 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective,
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, ETagCondition,
+    MetadataDirective,
 };
 use s3s::{S3Result, s3_error};
 use uuid::Uuid;
 
 use super::conditions::{ReadConditions, WriteConditions};
-use super::error::{blocking, storage};
+use super::error::blocking;
 use super::index::Store;
-use super::layout::{DataDir, sync_parent};
-use super::objects::{commit, refuse_encryption};
+use super::layout::sync_parent;
+use super::objects::{commit, refuse_encryption, refuse_extras};
 use super::records::{Headers, Manifest, Millis};
 
 /// The copy shares the files of the original by hard links, so it is instant whatever the size (S3's bound of 5 GiB is
 /// not enforced), and it keeps the original's ETag, also one of a multipart upload.
-pub(super) async fn copy(store: &Arc<Store>, input: CopyObjectInput) -> S3Result<CopyObjectOutput> {
+///
+/// `headers` are those of the request: `s3s` does not read the conditions on the target.
+pub(super) async fn copy(
+    store: &Arc<Store>,
+    input: CopyObjectInput,
+    headers: &HeaderMap,
+) -> S3Result<CopyObjectOutput> {
     refuse_encryption(
         input.server_side_encryption.is_some() || input.sse_customer_algorithm.is_some(),
+    )?;
+    refuse_extras(
+        input.tagging.is_some() || input.tagging_directive.is_some(),
+        input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some(),
+    )?;
+    let on_target = WriteConditions::new(
+        condition(headers, header::IF_MATCH)?,
+        condition(headers, header::IF_NONE_MATCH)?,
     )?;
     let CopySource::Bucket {
         bucket: source_bucket,
@@ -75,12 +91,15 @@ pub(super) async fn copy(store: &Arc<Store>, input: CopyObjectInput) -> S3Result
     let store = Arc::clone(store);
     blocking(move || {
         let data = Uuid::new_v4().simple().to_string();
-        let dir = DataDir::create(bucket.data().join(&data)).map_err(storage)?;
-        for part in &source.manifest.parts {
-            let name = part.file_name();
-            share(&source.dir.path().join(&name), &dir.path().join(&name)).map_err(storage)?;
-        }
-        sync_parent(&dir.path().join("any")).map_err(storage)?;
+        let shared = bucket.create_data(&data).and_then(|dir| {
+            for part in &source.manifest.parts {
+                let name = part.file_name();
+                share(&source.dir.path().join(&name), &dir.path().join(&name))?;
+            }
+            sync_parent(&dir.path().join("any"))?;
+            Ok(dir)
+        });
+        let dir = shared.map_err(|error| bucket.explain(error))?;
         let manifest = Manifest {
             key: input.key,
             data,
@@ -96,19 +115,21 @@ pub(super) async fn copy(store: &Arc<Store>, input: CopyObjectInput) -> S3Result
             last_modified: Some(manifest.modified.into()),
             ..Default::default()
         };
-        commit(
-            &store,
-            &bucket,
-            manifest,
-            Arc::new(dir),
-            &WriteConditions::new(None, None)?,
-        )?;
+        commit(&store, &bucket, manifest, Arc::new(dir), &on_target)?;
         Ok(CopyObjectOutput {
             copy_object_result: Some(result),
             ..Default::default()
         })
     })
     .await
+}
+
+fn condition(headers: &HeaderMap, name: HeaderName) -> S3Result<Option<ETagCondition>> {
+    let parse = |value: &HeaderValue| {
+        ETagCondition::parse_http_header(value.as_bytes())
+            .map_err(|_| s3_error!(InvalidArgument, "A condition is neither an ETag nor *."))
+    };
+    headers.get(name).map(parse).transpose()
 }
 
 /// A second name for a file, or a copy where the file system has no such thing or no more of them. Files of data are

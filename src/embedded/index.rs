@@ -4,14 +4,15 @@
 //! I/O, so only on threads for blocking work), then the maps (held for a moment, never over I/O).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ring::digest::{SHA256, digest};
-use s3s::S3Result;
+use s3s::{S3Error, S3Result};
 
 use super::error::{no_such_bucket, no_such_key, no_such_upload, storage};
-use super::layout::{self, DataDir, Layout, TempFile};
+use super::layout::{self, DataDir, Layout, Lock, TempFile};
 use super::records::{BucketRecord, Manifest, Md5, Millis, Part, UploadRecord};
 
 /// Everything. Shared by all requests.
@@ -26,6 +27,7 @@ pub(super) struct Store {
 pub(super) struct Bucket {
     pub(super) created: Millis,
     dir: PathBuf,
+    lock: Arc<Lock>,
     standing: Mutex<Standing>,
     objects: RwLock<BTreeMap<Vec<u8>, Arc<Object>>>,
     uploads: RwLock<BTreeMap<UploadId, Arc<Upload>>>,
@@ -101,7 +103,8 @@ impl Store {
             .and_then(|()| layout::sync_parent(&dir))
             .and_then(|()| self.layout.write_record(&dir.join("bucket.json"), &record))
             .map_err(storage)?;
-        write(&self.buckets).insert(name.to_owned(), Arc::new(Bucket::new(dir, record.created)));
+        let bucket = Bucket::new(dir, record.created, self.layout.lock());
+        write(&self.buckets).insert(name.to_owned(), Arc::new(bucket));
         Ok(true)
     }
 
@@ -113,25 +116,29 @@ impl Store {
         if !read(&bucket.objects).is_empty() {
             return Ok(false);
         }
-        layout::remove_file(&bucket.dir.join("bucket.json"))
-            .and_then(|()| layout::sync_parent(&bucket.dir.join("bucket.json")))
-            .map_err(storage)?;
+        let uploads: Vec<_> = read(&bucket.uploads).values().cloned().collect();
+        // No part is published meanwhile: it would find its upload open and the directory gone.
+        let parts: Vec<_> = uploads.iter().map(|upload| upload.lock_parts()).collect();
+        // In one step, also for requests that are making files in the bucket: all their paths end here.
+        let removed = self.layout.temporary();
+        std::fs::rename(&bucket.dir, &removed).map_err(storage)?;
         standing.is_deleted = true;
-        let uploads = std::mem::take(&mut *write(&bucket.uploads));
-        for upload in uploads.values() {
-            upload.lock_parts().is_closed = true;
-        }
+        parts.into_iter().for_each(|mut parts| parts.close());
+        write(&bucket.uploads).clear();
         write(&self.buckets).remove(name);
-        layout::remove_tree(&bucket.dir).map_err(storage)?;
+        layout::sync_parent(&bucket.dir)
+            .and_then(|()| layout::remove_tree(&removed))
+            .map_err(storage)?;
         Ok(true)
     }
 }
 
 impl Bucket {
-    pub(super) fn new(dir: PathBuf, created: Millis) -> Self {
+    pub(super) fn new(dir: PathBuf, created: Millis, lock: Arc<Lock>) -> Self {
         Self {
             created,
             dir,
+            lock,
             standing: Mutex::new(Standing { is_deleted: false }),
             objects: RwLock::default(),
             uploads: RwLock::default(),
@@ -154,6 +161,19 @@ impl Bucket {
 
     pub(super) fn data(&self) -> PathBuf {
         self.dir.join("data")
+    }
+
+    /// Makes a directory for data, which goes again unless it is committed.
+    pub(super) fn create_data(&self, name: &str) -> io::Result<DataDir> {
+        DataDir::create(self.data().join(name), Arc::clone(&self.lock))
+    }
+
+    /// The answer to trouble of a request that does not hold the standing: the bucket may be gone, and its files with it.
+    pub(super) fn explain(&self, error: io::Error) -> S3Error {
+        match self.stand() {
+            Err(removed) => removed,
+            Ok(_) => storage(error),
+        }
     }
 
     /// Takes the right to commit to the bucket; blocks while another commit runs.
@@ -190,9 +210,14 @@ impl Bucket {
         let path = self.manifest_path(&object.manifest.key);
         manifest_file.rename(&path).map_err(storage)?;
         let synced = layout::sync_parent(&path);
-        self.insert_object(object);
-        // Should the sync fail, the object is there but may not outlive a power failure: the client must not rely on it.
-        synced.map_err(storage)
+        let replaced = self.insert_object(object);
+        // Should the sync fail, the object is there but may not outlive a power failure: the client must not rely on it,
+        // and the data of the one before stays, whose manifest may come back. The next start sweeps what is not needed.
+        synced.map_err(storage)?;
+        if let Some(replaced) = replaced {
+            replaced.dir.doom();
+        }
+        Ok(())
     }
 
     /// Removes an object; one that is not there is fine.
@@ -204,20 +229,19 @@ impl Bucket {
         layout::remove_file(&path).map_err(storage)?;
         let synced = layout::sync_parent(&path);
         let removed = write(&self.objects).remove(key.as_bytes());
+        // As above: until the removal is durable, the data must stay.
+        synced.map_err(storage)?;
         if let Some(removed) = removed {
             removed.dir.doom();
         }
-        synced.map_err(storage)
+        Ok(())
     }
 
-    /// Puts an object into the index, in place of the one that was there. Its manifest must be on disk.
-    pub(super) fn insert_object(&self, object: Object) {
+    /// Puts an object into the index and gives back the one that was there. Its manifest must be on disk.
+    pub(super) fn insert_object(&self, object: Object) -> Option<Arc<Object>> {
         object.dir.keep();
         let key = object.manifest.key.as_bytes().to_owned();
-        let replaced = write(&self.objects).insert(key, Arc::new(object));
-        if let Some(replaced) = replaced {
-            replaced.dir.doom();
-        }
+        write(&self.objects).insert(key, Arc::new(object))
     }
 
     pub(super) fn get_upload(&self, key: &str, id: &str) -> S3Result<Arc<Upload>> {

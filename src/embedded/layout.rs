@@ -4,10 +4,13 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
 use super::Error;
@@ -15,10 +18,19 @@ use super::Error;
 /// What the file `format` holds. Raise it when an older version could misread the directory.
 const FORMAT: &str = "1";
 
-/// The open directory. It stays locked for other processes as long as this lives.
+/// The open directory.
 pub(super) struct Layout {
     root: PathBuf,
-    _lock: File,
+    lock: Arc<Lock>,
+    locks: TaskTracker,
+}
+
+/// Keeps others from serving the directory. Shared by all that may yet write or remove files in it: work that was begun
+/// runs to its end although the connection or the server that asked for it is gone.
+pub(super) struct Lock {
+    // Released in this order: who was told that nobody holds the lock can take it.
+    _file: File,
+    _token: TaskTrackerToken,
 }
 
 impl Layout {
@@ -45,9 +57,14 @@ impl Layout {
             Err(TryLockError::Error(e)) => return Err(at(&lock_path, e)),
         }
 
+        let locks = TaskTracker::new();
         let layout = Self {
             root: root.to_owned(),
-            _lock: lock,
+            lock: Arc::new(Lock {
+                _file: lock,
+                _token: locks.token(),
+            }),
+            locks,
         };
         let tmp = layout.root.join("tmp");
         remove_tree(&tmp).map_err(|e| at(&tmp, e))?;
@@ -87,6 +104,16 @@ impl Layout {
         self.root.join("buckets")
     }
 
+    /// For those who write or remove files apart from the layout.
+    pub(super) fn lock(&self) -> Arc<Lock> {
+        Arc::clone(&self.lock)
+    }
+
+    /// Tells, once closed, when nobody holds the lock any more.
+    pub(super) fn locks(&self) -> TaskTracker {
+        self.locks.clone()
+    }
+
     /// A path in `tmp` that nobody else uses.
     pub(super) fn temporary(&self) -> PathBuf {
         self.root
@@ -105,7 +132,7 @@ impl Layout {
     }
 
     fn prepare(&self, bytes: &[u8]) -> io::Result<TempFile> {
-        let mut file = TempFile::create(self.temporary())?;
+        let mut file = TempFile::create(self)?;
         file.get_mut().write_all(bytes)?;
         file.get_mut().sync_all()?;
         Ok(file)
@@ -121,14 +148,17 @@ impl Layout {
 pub(super) struct TempFile {
     path: Option<PathBuf>,
     file: File,
+    lock: Arc<Lock>,
 }
 
 impl TempFile {
-    pub(super) fn create(path: PathBuf) -> io::Result<Self> {
+    pub(super) fn create(layout: &Layout) -> io::Result<Self> {
+        let path = layout.temporary();
         let file = private().create_new(true).open(&path)?;
         Ok(Self {
             path: Some(path),
             file,
+            lock: layout.lock(),
         })
     }
 
@@ -150,7 +180,7 @@ impl TempFile {
 impl Drop for TempFile {
     fn drop(&mut self) {
         if let Some(path) = self.path.take() {
-            in_background(move || fs::remove_file(path));
+            in_background(Arc::clone(&self.lock), move || fs::remove_file(path));
         }
     }
 }
@@ -160,25 +190,28 @@ impl Drop for TempFile {
 pub(super) struct DataDir {
     path: PathBuf,
     kept: AtomicBool,
+    lock: Arc<Lock>,
 }
 
 impl DataDir {
     /// Makes the directory. It goes again unless [`keep`](Self::keep) is called.
-    pub(super) fn create(path: PathBuf) -> io::Result<Self> {
+    pub(super) fn create(path: PathBuf, lock: Arc<Lock>) -> io::Result<Self> {
         fs::create_dir(&path)?;
         let dir = Self {
             path,
             kept: AtomicBool::new(false),
+            lock,
         };
         sync_parent(&dir.path)?;
         Ok(dir)
     }
 
     /// A directory that a record already refers to.
-    pub(super) fn existing(path: PathBuf) -> Self {
+    pub(super) fn existing(path: PathBuf, lock: Arc<Lock>) -> Self {
         Self {
             path,
             kept: AtomicBool::new(true),
+            lock,
         }
     }
 
@@ -200,7 +233,7 @@ impl Drop for DataDir {
     fn drop(&mut self) {
         if !*self.kept.get_mut() {
             let path = std::mem::take(&mut self.path);
-            in_background(move || remove_tree(&path));
+            in_background(Arc::clone(&self.lock), move || remove_tree(&path));
         }
     }
 }
@@ -238,8 +271,9 @@ fn private() -> OpenOptions {
 
 /// Removes files from a `drop`, which may run on a worker of the runtime. Should it not come to it, because the
 /// process ends, the next start removes them.
-fn in_background(remove: impl FnOnce() -> io::Result<()> + Send + 'static) {
+fn in_background(lock: Arc<Lock>, remove: impl FnOnce() -> io::Result<()> + Send + 'static) {
     let remove = move || {
+        let _lock = lock;
         if let Err(error) = remove() {
             tracing::warn!(%error, "embedded store: files without an owner stay until the next start");
         }

@@ -246,7 +246,8 @@ pub(super) fn uploads(
     let key_marker = input.key_marker.clone().unwrap_or_default();
     let id_marker = input.upload_id_marker.clone().unwrap_or_default();
     // Without an id marker the listing goes on behind all uploads of the marked key.
-    let start: Option<Bound<UploadId>> = if !key_marker.is_empty() && !id_marker.is_empty() {
+    let has_id = !id_marker.is_empty() && key_marker.as_bytes() >= selection.prefix.as_bytes();
+    let start: Option<Bound<UploadId>> = if !key_marker.is_empty() && has_id {
         Some(Bound::Excluded((
             key_marker.clone().into_bytes(),
             id_marker,

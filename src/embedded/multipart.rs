@@ -8,14 +8,14 @@ use s3s::dto::{
     CompleteMultipartUploadOutput, CompletedPart, CreateMultipartUploadInput,
     CreateMultipartUploadOutput, ETag, UploadPartInput, UploadPartOutput,
 };
-use s3s::{S3Error, S3Result, TrailingHeaders, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders, s3_error};
 use uuid::Uuid;
 
 use super::conditions::WriteConditions;
 use super::error::{blocking, storage};
 use super::index::{Bucket, Object, Parts, Store, Upload};
-use super::layout::{self, DataDir, sync_parent};
-use super::objects::refuse_encryption;
+use super::layout::{self, sync_parent};
+use super::objects::{refuse_encryption, refuse_extras};
 use super::receive::{self, Promise, Received};
 use super::records::{Headers, Manifest, Md5, Millis, Part, UploadRecord, multipart_etag};
 use super::recover::finish_completion;
@@ -33,6 +33,10 @@ pub(super) async fn create(
     let bucket = store.get_bucket(&input.bucket)?;
     refuse_encryption(
         input.server_side_encryption.is_some() || input.sse_customer_algorithm.is_some(),
+    )?;
+    refuse_extras(
+        input.tagging.is_some(),
+        input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some(),
     )?;
     let headers = Headers {
         content_type: input.content_type,
@@ -58,7 +62,7 @@ pub(super) async fn create(
     let store = Arc::clone(store);
     blocking(move || {
         let _standing = bucket.stand()?;
-        let dir = DataDir::create(bucket.data().join(&id)).map_err(storage)?;
+        let dir = bucket.create_data(&id).map_err(storage)?;
         let upload = Upload::new(id, record, dir, Parts::default());
         store
             .layout
@@ -155,6 +159,18 @@ pub(super) async fn complete(
     input: CompleteMultipartUploadInput,
 ) -> S3Result<CompleteMultipartUploadOutput> {
     let bucket = store.get_bucket(&input.bucket)?;
+    let has_checksum = input.checksum_crc32.is_some()
+        || input.checksum_crc32c.is_some()
+        || input.checksum_crc64nvme.is_some()
+        || input.checksum_sha1.is_some()
+        || input.checksum_sha256.is_some();
+    if has_checksum {
+        // To check it, every byte would have to be read again.
+        return Err(s3_error!(
+            NotImplemented,
+            "The embedded store checks parts, not the object they make."
+        ));
+    }
     let conditions = WriteConditions::new(input.if_match, input.if_none_match)?;
     let listed = parse_list(
         input
@@ -170,21 +186,17 @@ pub(super) async fn complete(
     };
     let store = Arc::clone(store);
     let etag = blocking(move || {
-        let upload = match bucket.get_upload(&input.key, &input.upload_id) {
-            Ok(upload) => upload,
-            Err(error) => {
-                return completed_before(&bucket, &input.key, &input.upload_id, &listed)
-                    .ok_or(error);
+        let upload = bucket.get_upload(&input.key, &input.upload_id);
+        let size = input.mpu_object_size;
+        let done =
+            upload.and_then(|upload| commit(&store, &bucket, &upload, &listed, size, &conditions));
+        done.or_else(|error| match error.code() {
+            // Completed already, perhaps by a request that this one waited for.
+            S3ErrorCode::NoSuchUpload => {
+                completed_before(&bucket, &input.key, &input.upload_id, &listed).ok_or(error)
             }
-        };
-        commit(
-            &store,
-            &bucket,
-            &upload,
-            &listed,
-            input.mpu_object_size,
-            &conditions,
-        )
+            _ => Err(error),
+        })
     })
     .await?;
     output.e_tag = Some(ETag::Strong(etag));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use s3s::dto::{
     self, Checksum, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput,
-    DeletedObject, ETag, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-    PutObjectInput, PutObjectOutput,
+    DeletedObject, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput,
+    HeadObjectOutput, ObjectIdentifier, PutObjectInput, PutObjectOutput,
 };
 use s3s::{S3Result, TrailingHeaders, s3_error};
 use uuid::Uuid;
@@ -71,6 +71,16 @@ fn before_put(
     refuse_encryption(
         input.server_side_encryption.is_some() || input.sse_customer_algorithm.is_some(),
     )?;
+    refuse_extras(
+        input.tagging.is_some(),
+        input.object_lock_mode.is_some() || input.object_lock_legal_hold_status.is_some(),
+    )?;
+    if input.write_offset_bytes.is_some() {
+        return Err(s3_error!(
+            NotImplemented,
+            "The embedded store does not append."
+        ));
+    }
     let conditions = WriteConditions::new(input.if_match.take(), input.if_none_match.take())?;
     conditions.check(
         bucket
@@ -109,11 +119,13 @@ fn publish(
         size,
         modified: Millis::now(),
     };
-    let dir = DataDir::create(bucket.data().join(&data)).map_err(storage)?;
-    let path = dir.path().join(part.file_name());
-    file.rename(&path)
-        .and_then(|()| sync_parent(&path))
-        .map_err(storage)?;
+    let placed = bucket.create_data(&data).and_then(|dir| {
+        let path = dir.path().join(part.file_name());
+        file.rename(&path)?;
+        sync_parent(&path)?;
+        Ok(dir)
+    });
+    let dir = placed.map_err(|error| bucket.explain(error))?;
     let manifest = Manifest {
         key,
         data,
@@ -147,6 +159,7 @@ pub(super) fn commit(
 }
 
 pub(super) async fn get(store: &Store, input: GetObjectInput) -> S3Result<GetObjectOutput> {
+    refuse_version(input.version_id.as_deref())?;
     let object = store.get_bucket(&input.bucket)?.get_object(&input.key)?;
     let conditions = ReadConditions {
         if_match: input.if_match,
@@ -182,6 +195,7 @@ pub(super) async fn get(store: &Store, input: GetObjectInput) -> S3Result<GetObj
 }
 
 pub(super) fn head(store: &Store, input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
+    refuse_version(input.version_id.as_deref())?;
     let object = store.get_bucket(&input.bucket)?.get_object(&input.key)?;
     let manifest = &object.manifest;
     let conditions = ReadConditions {
@@ -258,18 +272,12 @@ pub(super) async fn delete(
     input: DeleteObjectInput,
 ) -> S3Result<DeleteObjectOutput> {
     let bucket = store.get_bucket(&input.bucket)?;
+    refuse_version(input.version_id.as_deref())?;
+    refuse_by_attributes(
+        input.if_match_size.is_some() || input.if_match_last_modified_time.is_some(),
+    )?;
     let conditions = WriteConditions::new(input.if_match, None)?;
-    blocking(move || {
-        let standing = bucket.stand()?;
-        conditions.check(
-            bucket
-                .find_object(&input.key)
-                .as_deref()
-                .map(|object| &object.manifest),
-        )?;
-        bucket.delete_object(&standing, &input.key)
-    })
-    .await?;
+    blocking(move || delete_if(&bucket, &input.key, &conditions)).await?;
     Ok(DeleteObjectOutput::default())
 }
 
@@ -291,10 +299,7 @@ pub(super) async fn delete_many(
         for object in input.delete.objects {
             let key = Some(object.key.clone());
             // The lock is taken for each, so that uploads get their turn.
-            match bucket
-                .stand()
-                .and_then(|standing| bucket.delete_object(&standing, &object.key))
-            {
+            match delete_identified(&bucket, object) {
                 Ok(()) if is_quiet => {}
                 Ok(()) => deleted.push(DeletedObject {
                     key,
@@ -315,6 +320,24 @@ pub(super) async fn delete_many(
         })
     })
     .await
+}
+
+fn delete_identified(bucket: &Bucket, object: ObjectIdentifier) -> S3Result<()> {
+    refuse_version(object.version_id.as_deref())?;
+    refuse_by_attributes(object.size.is_some() || object.last_modified_time.is_some())?;
+    let conditions = WriteConditions::new(object.e_tag.map(ETagCondition::ETag), None)?;
+    delete_if(bucket, &object.key, &conditions)
+}
+
+fn delete_if(bucket: &Bucket, key: &str, conditions: &WriteConditions) -> S3Result<()> {
+    let standing = bucket.stand()?;
+    conditions.check(
+        bucket
+            .find_object(key)
+            .as_deref()
+            .map(|object| &object.manifest),
+    )?;
+    bucket.delete_object(&standing, key)
 }
 
 impl Headers {
@@ -353,6 +376,39 @@ pub(super) fn refuse_encryption(is_wanted: bool) -> S3Result<()> {
         return Err(s3_error!(
             NotImplemented,
             "The embedded store does not encrypt."
+        ));
+    }
+    Ok(())
+}
+
+/// The only version of an object is called `null`, as in a bucket of S3 without versioning.
+fn refuse_version(id: Option<&str>) -> S3Result<()> {
+    match id {
+        None | Some("null") => Ok(()),
+        Some(_) => Err(s3_error!(
+            NotImplemented,
+            "The embedded store does not keep versions."
+        )),
+    }
+}
+
+/// Deleting without looking at a condition would delete what the client wants to keep.
+fn refuse_by_attributes(is_wanted: bool) -> S3Result<()> {
+    if is_wanted {
+        return Err(s3_error!(
+            NotImplemented,
+            "The embedded store does not delete by size or time."
+        ));
+    }
+    Ok(())
+}
+
+/// What would be forgotten although the client relies on it.
+pub(super) fn refuse_extras(has_tags: bool, has_lock: bool) -> S3Result<()> {
+    if has_tags || has_lock {
+        return Err(s3_error!(
+            NotImplemented,
+            "The embedded store has no tags and no object lock."
         ));
     }
     Ok(())

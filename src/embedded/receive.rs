@@ -177,7 +177,7 @@ enum Step {
 
 impl Writer {
     fn create(store: &Store, checksums: Box<ChecksumHasher>) -> io::Result<Self> {
-        let file = TempFile::create(store.layout.temporary())?;
+        let file = TempFile::create(&store.layout)?;
         Ok(Self {
             file,
             md5: md5::Md5::new(),

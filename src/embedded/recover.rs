@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::Error;
 use super::index::{Bucket, Object, Parts, Store, Upload};
-use super::layout::{self, DataDir, Layout};
+use super::layout::{self, DataDir, Layout, Lock};
 use super::records::{BucketRecord, Manifest, Part, UploadRecord};
 
 /// Builds the store from its directory.
@@ -21,7 +21,9 @@ pub(super) fn load(layout: Layout) -> Result<Store, Error> {
     let mut buckets = BTreeMap::new();
     for (name, dir) in entries(&layout.buckets())? {
         match read_record::<BucketRecord>(&dir.join("bucket.json"))? {
-            Some(record) => drop(buckets.insert(name, Arc::new(load_bucket(dir, &record)?))),
+            Some(record) => {
+                drop(buckets.insert(name, Arc::new(load_bucket(dir, &record, layout.lock())?)))
+            }
             // Killed while the bucket was made or removed.
             None => layout::remove_tree(&dir).map_err(at(&dir))?,
         }
@@ -29,8 +31,8 @@ pub(super) fn load(layout: Layout) -> Result<Store, Error> {
     Ok(Store::new(layout, buckets))
 }
 
-fn load_bucket(dir: PathBuf, record: &BucketRecord) -> Result<Bucket, Error> {
-    let bucket = Bucket::new(dir, record.created);
+fn load_bucket(dir: PathBuf, record: &BucketRecord, lock: Arc<Lock>) -> Result<Bucket, Error> {
+    let bucket = Bucket::new(dir, record.created, Arc::clone(&lock));
     let mut manifests: HashMap<String, Manifest> = HashMap::new();
     for (_, path) in entries(&bucket.manifests())? {
         if let Some(manifest) = read_record::<Manifest>(&path)? {
@@ -48,12 +50,17 @@ fn load_bucket(dir: PathBuf, record: &BucketRecord) -> Result<Bucket, Error> {
                 }
                 bucket.insert_object(Object {
                     manifest,
-                    dir: Arc::new(DataDir::existing(path)),
+                    dir: Arc::new(DataDir::existing(path, Arc::clone(&lock))),
                 });
             }
             (None, Some(upload)) => {
                 let parts = load_parts(&path)?;
-                bucket.insert_upload(Upload::new(id, upload, DataDir::existing(path), parts));
+                bucket.insert_upload(Upload::new(
+                    id,
+                    upload,
+                    DataDir::existing(path, Arc::clone(&lock)),
+                    parts,
+                ));
             }
             (None, None) => layout::remove_tree(&path).map_err(at(&path))?,
         }

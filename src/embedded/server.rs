@@ -32,6 +32,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Server {
     address: SocketAddr,
     connections: TaskTracker,
+    /// Those who may yet change the directory.
+    locks: TaskTracker,
     /// Cancelled: no new connections, no new requests on those there are.
     closing: CancellationToken,
     /// Dropped: connections end at once.
@@ -48,6 +50,7 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
 
+        let locks = store.layout.locks();
         let mut service = S3ServiceBuilder::new(Service::new(Arc::new(store)));
         service.set_auth(SimpleAuth::from_single(
             credentials.access_key(),
@@ -67,6 +70,7 @@ impl Server {
         Ok(Self {
             address,
             connections,
+            locks,
             closing,
             closed: closed.drop_guard(),
         })
@@ -87,6 +91,8 @@ impl Server {
         }
         drop(self.closed);
         self.connections.wait().await;
+        self.locks.close();
+        self.locks.wait().await;
     }
 }
 

@@ -94,7 +94,7 @@ impl S3 for Service {
     }
 
     async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {
-        copy::copy(&self.store, req.input)
+        copy::copy(&self.store, req.input, &req.headers)
             .await
             .map(S3Response::new)
     }

@@ -7,6 +7,8 @@ mod faults;
 mod listing;
 mod multipart;
 mod objects;
+mod races;
+mod refusals;
 
 use std::fmt::Debug;
 use std::future::Future;

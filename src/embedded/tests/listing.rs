@@ -267,3 +267,15 @@ async fn uploads_are_listed_in_pages() {
     assert_eq!(grouped.common_prefixes()[0].prefix(), Some("b/"));
     assert_eq!(grouped.uploads().len(), 2);
 }
+
+#[tokio::test]
+async fn an_upload_marker_before_the_prefix_hides_nothing() {
+    let f = Fixture::new().await;
+    let marker = f.create_upload("a").await;
+    f.create_upload("b").await;
+    let wanted = f.create_upload("c/1").await;
+    let request = f.client.list_multipart_uploads().bucket(BUCKET);
+    let request = request.prefix("c/").key_marker("a");
+    let page = request.upload_id_marker(&marker).send().await.unwrap();
+    assert_eq!(page.uploads()[0].upload_id(), Some(&*wanted));
+}

@@ -6,7 +6,7 @@ use md5::Digest;
 
 use super::*;
 
-fn md5_hex(body: &[u8]) -> String {
+pub(super) fn md5_hex(body: &[u8]) -> String {
     crate::embedded::records::Md5(md5::Md5::digest(body).into()).to_string()
 }
 
@@ -69,6 +69,9 @@ async fn keys_may_hold_anything() {
         "a/",
         "a/b",
         "a//b",
+        "/a",
+        "/",
+        " a ",
         "../../etc/passwd",
         "./.",
         "..",
@@ -426,4 +429,33 @@ async fn encryption_is_refused_and_metadata_has_a_bound() {
         400,
         "MetadataTooLarge",
     );
+}
+
+#[tokio::test]
+async fn of_keys_that_differ_in_a_space_the_right_one_is_deleted() {
+    let f = Fixture::new().await;
+    let keys = ["a", " a", "a ", "a&amp;", "a&", "\u{fc}/<\">\n"];
+    for key in keys {
+        f.put(key, key.as_bytes().to_vec()).await;
+    }
+    for (deleted, key) in keys.iter().enumerate().skip(1) {
+        let object = ObjectIdentifier::builder().key(*key).build().unwrap();
+        let delete = Delete::builder().objects(object).build().unwrap();
+        let request = f.client.delete_objects().bucket(BUCKET).delete(delete);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.errors().len(), 0);
+        let head = f.client.head_object().bucket(BUCKET).key(*key).send().await;
+        assert_refused(head, 404, "NotFound");
+        eventually("one less", || f.data_files().len() == keys.len() - deleted).await;
+    }
+    assert_eq!(f.get("a").await, b"a");
+}
+
+#[tokio::test]
+async fn sixty_four_mebibytes_come_back_as_they_went() {
+    let f = Fixture::new().await;
+    let body = content(64 * MIB);
+    let etag = f.put("a", body.clone()).await;
+    assert_eq!(etag, format!("\"{}\"", md5_hex(&body)));
+    assert!(f.get("a").await == body);
 }
