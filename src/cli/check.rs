@@ -78,31 +78,28 @@ async fn probe(name: &str, options: &config::Store) -> bool {
     sound
 }
 
-/// Profiles differ in what a store may be sent; trying both ways tells which kind this one is.
+/// What the store does with checksums decides which profile is worth its cost.
 async fn fitting_profile(name: &str, options: &config::Store) -> String {
-    let takes_checksums = {
-        let options = config::Store {
-            request_checksums: Some(true),
-            sign_payload: None,
-            ..options.clone()
-        };
-        match Store::connect(name, &options, Arc::new(Metrics::new())).await {
-            Ok(store) => store.probe_put().await.is_ok(),
-            Err(_) => false,
-        }
+    let verifies = match Store::connect(name, options, Arc::new(Metrics::new())).await {
+        Ok(store) => store
+            .verifies_checksums()
+            .await
+            .map_err(anyhow::Error::from),
+        Err(e) => Err(e),
     };
-    let (fits, why) = if takes_checksums {
-        (
-            "aws",
-            "it takes request checksums; every other profile fits too and spends less CPU",
-        )
-    } else {
-        ("ceph, minio or seaweedfs", "it refuses request checksums")
-    };
-    format!(
-        "profile {} is configured; {fits} fits: {why}",
-        options.profile
-    )
+    let configured = options.profile;
+    match verifies {
+        Ok(true) => format!(
+            "profile {configured} is configured; the store verifies request checksums, so aws fits (it sends them); \
+             the others fit too, without them and with less CPU"
+        ),
+        Ok(false) => format!(
+            "profile {configured} is configured; the store ignores request checksums, so every profile but aws fits"
+        ),
+        Err(e) => format!(
+            "profile {configured} is configured; which one fits could not be found out: {e:#}"
+        ),
+    }
 }
 
 fn report<T, E: Into<anyhow::Error>>(what: &str, result: Result<T, E>) -> bool {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::{Aborted, ByteSpan, Error, Result, Store};
+use crate::telemetry::labels::StoreOperation;
 
 /// S3's smallest part that is not the last, bytes.
 const SMALLEST_PART: usize = 5 * 1024 * 1024;
@@ -61,19 +62,28 @@ impl Store {
         probes
     }
 
-    /// Stores and removes a small object: does the store take requests as this client forms them?
+    /// Whether the store compares a request's checksum with its bytes: it is sent a wrong one.
     ///
     /// # Errors
-    /// As the store answers.
-    pub async fn probe_put(&self) -> Result<()> {
+    /// When the store is away, or the object that it took nevertheless cannot be removed.
+    pub async fn verifies_checksums(&self) -> Result<bool> {
         let key = format!(
             "{}oriel-check/{}",
             self.options.prefix,
             uuid::Uuid::new_v4()
         );
-        self.put(&key, Bytes::from_static(b"oriel check"), metadata())
-            .await?;
-        self.delete(&key).await
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.options.bucket)
+            .key(&key)
+            .checksum_crc32("AAAAAA==")
+            .body(Bytes::from_static(b"oriel check").into());
+        match self.call(StoreOperation::PutObject, request.send()).await {
+            Ok(_) => self.delete(&key).await.map(|()| false),
+            Err(Error::Busy(_) | Error::Other(_)) => Ok(true),
+            Err(e) => Err(e),
+        }
     }
 
     async fn probe_object(&self, key: &str) -> Result<()> {
