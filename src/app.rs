@@ -26,6 +26,9 @@ use listener::{Connections, Limits};
 /// Connections that outlast the grace period are cut after this long, time enough to write a last answer.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// How long the start waits for the stores' buckets.
+const STORE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The whole service, built and bound but not yet at work.
 pub struct App {
     config: Config,
@@ -105,16 +108,7 @@ impl App {
     /// `server.drain_grace`, the rest is rolled back.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        for store in self.transfers.stores().iter() {
-            // A store that is away now may be back before the first upload, so this does not keep the service down.
-            if let Err(e) = store.ensure_bucket().await {
-                tracing::error!(
-                    store.id = store.name(),
-                    error = &e as &dyn std::error::Error,
-                    "bucket not reachable"
-                );
-            }
-        }
+        jobs::prepare_stores(&self.transfers, STORE_PATIENCE, &tasks, &stop).await;
         jobs::start(
             &self.transfers,
             self.config.transfer.lease.duration(),

@@ -7,10 +7,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::store::Store;
 use crate::transfer::{self, Transfers};
 
 /// Deletions and roll-backs clean up at once; this is for what the store did not take then.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
+
+/// A store that was away at the start is asked again so often.
+const PREPARE_EVERY: Duration = Duration::from_secs(5);
 
 /// Nothing waits for it, and listing a bucket's uploads is not free.
 const REAP_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -35,6 +39,36 @@ pub fn start(
     every("reap", REAP_EVERY, |t| {
         Box::pin(async move { t.reap().await })
     });
+}
+
+/// Makes sure of every store's bucket, again and again where a store is away, and waits for it up to `patience`: a store
+/// that is not there at the start does not keep the service down.
+pub async fn prepare_stores(
+    transfers: &Arc<Transfers>,
+    patience: Duration,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let (transfers, stop) = (Arc::clone(transfers), stop.clone());
+    let preparing = tasks.spawn(async move {
+        let stores = transfers.stores().iter();
+        futures_util::future::join_all(stores.map(|store| prepare(store, &stop))).await;
+    });
+    let _ = tokio::time::timeout(patience, preparing).await;
+}
+
+async fn prepare(store: &Store, stop: &CancellationToken) {
+    while let Err(e) = store.ensure_bucket().await {
+        tracing::error!(
+            store.id = store.name(),
+            error = &e as &dyn std::error::Error,
+            "bucket not reachable"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(PREPARE_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 type Unit<'a> = std::pin::Pin<Box<dyn Future<Output = transfer::Result<()>> + Send + 'a>>;
