@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::Api;
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
-use crate::config::{Config, Images};
+use crate::config::{self, Config, Images};
 use crate::embedded::EmbeddedStore;
 use crate::jobs;
 use crate::store::{Store, Stores};
@@ -186,7 +186,8 @@ fn rules(config: &Config) -> Rules {
     }
 }
 
-async fn start_embedded(config: &Config) -> anyhow::Result<Option<EmbeddedStore>> {
+/// Starts the embedded store when some store is it.
+pub(crate) async fn start_embedded(config: &Config) -> anyhow::Result<Option<EmbeddedStore>> {
     if !config.store.values().any(|store| store.is_embedded()) {
         return Ok(None);
     }
@@ -194,27 +195,34 @@ async fn start_embedded(config: &Config) -> anyhow::Result<Option<EmbeddedStore>
     Ok(Some(store.context("embedded: cannot start")?))
 }
 
-/// The clients of every configured store. The embedded one gets the address and keys it has right now: it is spoken to
-/// like any other, over S3's wire format.
-pub(crate) async fn connect_stores(
+async fn connect_stores(
     config: &Config,
     embedded: Option<&EmbeddedStore>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Stores> {
     let mut stores = Vec::with_capacity(config.store.len());
     for (name, options) in &config.store {
-        let mut options = options.clone();
-        if let Some(embedded) = embedded.filter(|_| options.is_embedded()) {
-            options.endpoint = Some(embedded.endpoint());
-            options.access_key = Some(embedded.access_key().to_owned());
-            options.secret_key = Some(crate::config::Secret::new(embedded.secret_key()));
-            options.create_bucket = true;
-        }
-        let store = Store::connect(name, &options, Arc::clone(metrics)).await;
+        let store = Store::connect(name, &located(options, embedded), Arc::clone(metrics)).await;
         stores.push(store.with_context(|| format!("store.{name}"))?);
     }
     Stores::new(stores, config.default_store_id())
         .context("default_store: must be the name of a store")
+}
+
+/// The options of a store with an address: the embedded one gets the port and keys it has right now and is spoken to
+/// like any other, over S3's wire format.
+pub(crate) fn located(options: &config::Store, embedded: Option<&EmbeddedStore>) -> config::Store {
+    let options = options.clone();
+    match embedded {
+        Some(embedded) if options.is_embedded() => config::Store {
+            endpoint: Some(embedded.endpoint()),
+            access_key: Some(embedded.access_key().to_owned()),
+            secret_key: Some(config::Secret::new(embedded.secret_key())),
+            create_bucket: true,
+            ..options
+        },
+        _ => options,
+    }
 }
 
 async fn bind(key: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::app;
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::config::{self, Config};
-use crate::embedded::EmbeddedStore;
 use crate::store::{Probe, Store};
 use crate::telemetry::metrics::Metrics;
 
@@ -22,8 +22,20 @@ pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     println!("ok    configuration {}", path.display());
     let mut sound = report("identity", Authenticator::open(&config).map(drop));
     sound &= report("catalog", check_catalog(&config).await);
+    let embedded = app::start_embedded(&config).await;
+    sound &= report(
+        "embedded store",
+        embedded
+            .as_ref()
+            .map(drop)
+            .map_err(|e| anyhow::anyhow!("{e:#}")),
+    );
+    let embedded = embedded.ok().flatten();
     for (name, options) in &config.store {
-        sound &= check_store(&config, name, options).await;
+        sound &= check_store(name, &app::located(options, embedded.as_ref())).await;
+    }
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
     }
     Ok(if sound {
         ExitCode::SUCCESS
@@ -39,34 +51,7 @@ async fn check_catalog(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn check_store(config: &Config, name: &str, options: &config::Store) -> bool {
-    let mut options = options.clone();
-    let embedded = if options.is_embedded() {
-        match EmbeddedStore::start(&config.embedded.data_dir, config.embedded.listen).await {
-            Ok(embedded) => {
-                options.endpoint = Some(embedded.endpoint());
-                options.access_key = Some(embedded.access_key().to_owned());
-                options.secret_key = Some(config::Secret::new(embedded.secret_key()));
-                options.create_bucket = true;
-                Some(embedded)
-            }
-            Err(e) => return report(&format!("store.{name}"), Err::<(), _>(e)),
-        }
-    } else {
-        None
-    };
-    let sound = probe(name, &options).await;
-    println!(
-        "      store.{name}: {}",
-        fitting_profile(name, &options).await
-    );
-    if let Some(embedded) = embedded {
-        embedded.stop().await;
-    }
-    sound
-}
-
-async fn probe(name: &str, options: &config::Store) -> bool {
+async fn check_store(name: &str, options: &config::Store) -> bool {
     let store = match Store::connect(name, options, Arc::new(Metrics::new())).await {
         Ok(store) => store,
         Err(e) => return report(&format!("store.{name}"), Err::<(), _>(e)),
@@ -75,30 +60,24 @@ async fn probe(name: &str, options: &config::Store) -> bool {
     for Probe { step, result } in store.probe().await {
         sound &= report(&format!("store.{name}: {step}"), result);
     }
+    if sound {
+        println!(
+            "      store.{name}: profile {} is configured; {}",
+            options.profile,
+            fitting_profile(&store).await
+        );
+    }
     sound
 }
 
 /// What the store does with checksums decides which profile is worth its cost.
-async fn fitting_profile(name: &str, options: &config::Store) -> String {
-    let verifies = match Store::connect(name, options, Arc::new(Metrics::new())).await {
-        Ok(store) => store
-            .verifies_checksums()
-            .await
-            .map_err(anyhow::Error::from),
-        Err(e) => Err(e),
-    };
-    let configured = options.profile;
-    match verifies {
-        Ok(true) => format!(
-            "profile {configured} is configured; the store verifies request checksums, so aws fits (it sends them); \
-             the others fit too, without them and with less CPU"
-        ),
-        Ok(false) => format!(
-            "profile {configured} is configured; the store ignores request checksums, so every profile but aws fits"
-        ),
-        Err(e) => format!(
-            "profile {configured} is configured; which one fits could not be found out: {e:#}"
-        ),
+async fn fitting_profile(store: &Store) -> String {
+    match store.verifies_checksums().await {
+        Ok(true) => "the store verifies request checksums, so aws fits (it sends them); the others fit too, without \
+                     them and with less CPU"
+            .into(),
+        Ok(false) => "the store ignores request checksums, so every profile but aws fits".into(),
+        Err(e) => format!("which one fits could not be found out: {:#}", anyhow::Error::from(e)),
     }
 }
 
