@@ -32,6 +32,7 @@ use clap::{Parser, ValueEnum};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 use memory::Duty;
 use nginx::Program;
@@ -41,6 +42,9 @@ use setup::{Content, Setup};
 
 /// The list of the stores that run, relative to the folder of the crate.
 const STORES: &str = "var/stores/available";
+
+/// How long a part may take in all: what hangs is a failure, not a bench without an end.
+const PART_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Measures what transfers through Oriel cost, and compares with nginx and with the store itself.
 #[derive(Debug, Parser)]
@@ -106,18 +110,32 @@ impl Options {
     }
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(null_store::ARGUMENT) {
-        let rate = arguments.next().map(|rate| rate.parse()).transpose();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(null_store::run(rate.context("rate of the null store")?))?;
-        // Standard input may still be waited for.
-        runtime.shutdown_background();
-        return Ok(ExitCode::SUCCESS);
-    }
+    let outcome = if arguments.next().as_deref() == Some(null_store::ARGUMENT) {
+        be_null_store(arguments.next())
+    } else {
+        be_bench(&Options::parse())
+    };
+    outcome.unwrap_or_else(|error| {
+        progress(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
 
-    let options = Options::parse();
+/// Is the null store until the bench that started it is gone.
+fn be_null_store(rate: Option<String>) -> Result<ExitCode> {
+    let rate = rate.map(|rate| rate.parse()).transpose();
+    let rate = rate.context("rate of the null store")?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(null_store::run(rate));
+    // Standard input may still be waited for.
+    runtime.shutdown_background();
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Measures until it is done or interrupted.
+fn be_bench(options: &Options) -> Result<ExitCode> {
     if !options.bench {
         progress("nothing is measured without --bench, which `cargo bench` passes");
         return Ok(ExitCode::SUCCESS);
@@ -125,9 +143,9 @@ fn main() -> Result<ExitCode> {
     let runtime = Runtime::new()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = run(&options) => outcome,
+            outcome = run(options) => outcome,
             // Dropping the run ends every process that it started.
-            () = interrupted() => bail!("interrupted"),
+            () = interrupted() => bail!("interrupted, nothing is reported"),
         }
     });
     // A hash on a blocking thread may still run after an interrupt.
@@ -237,21 +255,27 @@ impl Bench<'_> {
             let content = Content::write(pattern, self.options.size(), dir).await?;
             Setup::with_null_store(content, dir.join("null-store")).await
         };
-        let setup = match setup.await {
+        let setup = match limited(setup).await {
             Ok(setup) => setup,
             Err(error) => return self.take("null store", Err(error)),
         };
         let runs = self.options.runs(5);
         if self.options.wants(Part::Upload) {
-            let outcome = upload::measure(&setup, runs).await;
+            let outcome = setup
+                .oriel
+                .explain(limited(upload::measure(&setup, runs)).await);
             self.take("upload", outcome.map(|section| vec![section]));
         }
         if self.options.wants(Part::Download) {
-            let outcome = download::measure(&setup, self.nginx.as_ref(), runs).await;
+            let outcome = setup
+                .oriel
+                .explain(limited(download::measure(&setup, self.nginx.as_ref(), runs)).await);
             self.take("download", outcome.map(|section| vec![section]));
         }
         if self.options.wants(Part::Ranged) {
-            let outcome = ranged::measure(&setup, runs).await;
+            let outcome = setup
+                .oriel
+                .explain(limited(ranged::measure(&setup, runs)).await);
             self.take("ranged", outcome.map(|section| vec![section]));
         }
     }
@@ -259,7 +283,8 @@ impl Bench<'_> {
     async fn memory(&mut self) {
         if self.options.wants(Part::Memory) {
             let dir = self.dir.path().join("memory");
-            let outcome = memory::measure(&self.pattern, self.options.duty(), &dir).await;
+            let measure = memory::measure(&self.pattern, self.options.duty(), &dir);
+            let outcome = limited(measure).await;
             self.take("memory", outcome);
         }
     }
@@ -280,7 +305,7 @@ impl Bench<'_> {
         }
         for store in &stores {
             progress(&format!("{}: image and check of its bytes", store.name));
-            let outcome = self.store(store).await;
+            let outcome = limited(self.store(store)).await;
             self.take(&store.name, outcome);
         }
     }
@@ -291,12 +316,26 @@ impl Bench<'_> {
         let content = Content::write(pattern, self.options.store_size(), dir).await?;
         let setup = Setup::with_store(store, content, dir.join(&store.name)).await?;
         let runs = self.options.runs(3);
-        let sections = vec![
-            upload::measure(&setup, runs).await?,
-            download::measure(&setup, self.nginx.as_ref(), runs).await?,
-            ranged::measure(&setup, runs).await?,
-        ];
-        setup.clean().await?;
+        let nginx = self.nginx.as_ref();
+        let sections = async {
+            Ok(vec![
+                upload::measure(&setup, runs).await?,
+                download::measure(&setup, nginx, runs).await?,
+                ranged::measure(&setup, runs).await?,
+            ])
+        };
+        let sections = setup.oriel.explain(sections.await);
+        // The store outlives the bench: what was put there goes, also after a failure.
+        let cleaned = setup.clean().await;
+        let sections = sections?;
+        cleaned.context("clean up")?;
         Ok(sections)
     }
+}
+
+/// Ends what takes longer than [`PART_LIMIT`].
+async fn limited<T>(part: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(PART_LIMIT, part)
+        .await
+        .with_context(|| format!("not done in {} s", PART_LIMIT.as_secs()))?
 }

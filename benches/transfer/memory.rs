@@ -79,7 +79,6 @@ async fn idle(duty: Duty, dir: &Path) -> Result<Section> {
         "Resident memory at its highest (`VmHWM`) after a start and one list of images. The time to start is from the \
          start of the process to the first answer 200 to the health check.",
     );
-    section.figure("time to start", "s", &starting);
     section.target("start", "s", Limit::AtMost(START_SECONDS), &starting);
     section.target("idle, peak memory", "MiB", Limit::AtMost(IDLE_MIB), &peaks);
     Ok(section)
@@ -95,7 +94,8 @@ async fn uploads(pattern: &Pattern, duration: Duration, dir: &Path) -> Result<Se
         clients.spawn(upload(oriel.address, image, pattern.clone()));
     }
     progress(&format!("memory: {UPLOADS} uploads to a slow store"));
-    let samples = watch_while(oriel.pid()?, duration, &mut clients).await?;
+    let samples = watch_while(oriel.pid()?, duration, &mut clients).await;
+    let samples = oriel.explain(samples)?;
     let taken = null_store.taken_bytes().await? as f64 / 1e6;
     let under_way = clients.len();
     // The clients go before Oriel, which then has an upload to roll back, not a grace period to wait.
@@ -133,7 +133,7 @@ async fn downloads(pattern: &Pattern, duration: Duration, dir: &Path) -> Result<
     let samples = watch(oriel.pid()?, duration).await?;
     let mut received = 0;
     while let Some(client) = clients.join_next().await {
-        received += client.context("client")??;
+        received += oriel.explain(client.context("client")?)?;
     }
     let rate = received as f64 / 1e6 / duration.as_secs_f64() / DOWNLOADS as f64;
 

@@ -6,12 +6,13 @@
 mod server;
 mod throttle;
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use http::{Method, StatusCode};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -84,14 +85,13 @@ impl NullStore {
 pub async fn run(bytes_per_second: Option<u64>) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("listen")?;
     let line = format!("{}\n", listener.local_addr().context("listen")?);
-    let mut stdout = tokio::io::stdout();
-    stdout.write_all(line.as_bytes()).await?;
-    stdout.flush().await?;
-    let mut nothing = [0];
-    let mut stdin = tokio::io::stdin();
+    let mut stdout = std::io::stdout();
+    stdout.write_all(line.as_bytes())?;
+    stdout.flush()?;
+    let parent_gone = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0]));
     tokio::select! {
         () = server::serve(listener, bytes_per_second.map(Throttle::new)) => {}
-        _ = stdin.read(&mut nothing) => {}
+        _ = parent_gone => {}
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -97,6 +97,17 @@ impl Oriel {
     /// If Oriel has ended.
     pub fn pid(&self) -> Result<u32> {
         self.process.pid()
+    }
+
+    /// Adds to an error what Oriel itself said last.
+    ///
+    /// # Errors
+    /// Those of `outcome`.
+    pub fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
+        outcome.map_err(|error| {
+            let words = self.process.last_words();
+            anyhow!("{error:#}; oriel's last words:\n{words}")
+        })
     }
 
     /// The path of an image's data.

@@ -145,6 +145,7 @@ impl Report {
             "# Performance\n\nMeasured by `make bench`; see `benches/README.md` for how.\n",
         );
         for warning in &self.warnings {
+            let warning = warning.replace('\n', "\n> ");
             out += &format!("\n> **Warning:** {warning}\n");
         }
         out += "\n## Machine\n\n";

@@ -177,9 +177,12 @@ impl Setup {
             dir,
             _null_store: null_store,
         };
-        setup.upload_to_oriel(&setup.image).await?;
-        setup.upload_direct().await?;
-        setup.verify().await?;
+        let fill = async {
+            setup.upload_to_oriel(&setup.image).await?;
+            setup.upload_direct().await?;
+            setup.verify().await
+        };
+        setup.oriel.explain(fill.await)?;
         Ok(setup)
     }
 
