@@ -24,7 +24,9 @@ use tokio_util::task::TaskTracker;
 use crate::image::{InvalidTransition, Micros};
 use crate::telemetry::metrics::Metrics;
 pub use garbage::{Garbage, OpenParts};
-pub use list::{Marker, Page, Scope};
+pub use list::{
+    Audience, Comparison, Direction, Filter, NumberColumn, Page, Scope, SortKey, TextColumn,
+};
 pub use uploads::{Intent, NewUpload, Upload};
 
 /// Why the catalog did not do what it was asked.

@@ -4,6 +4,7 @@ pub(super) mod create;
 pub(super) mod delete;
 pub(super) mod download;
 pub(super) mod list;
+mod query;
 pub(super) mod show;
 pub(super) mod upload;
 

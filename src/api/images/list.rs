@@ -1,16 +1,16 @@
-//! `GET /v2/images` (contract 4.9): pages by marker, newest first.
+//! `GET /v2/images` (contract 4.9): a page of images, filtered and sorted as the query says.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
+use super::query::{self, Query};
 use crate::api::error::Error;
 use crate::api::extract::Caller;
 use crate::api::{Parts, Shared};
-use crate::catalog::{Marker, Page, Scope};
-use crate::image::ImageView;
+use crate::catalog::{Page, Scope};
+use crate::image::{Image, ImageView};
 use crate::policy::Rule;
 
 const PATH: &str = "/v2/images";
@@ -24,20 +24,14 @@ struct Images<'a> {
     schema: &'static str,
 }
 
-/// What the query asks for.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Query {
-    limit: Option<u32>,
-    marker: Option<String>,
-}
-
 /// A page of images the caller sees.
 pub(in crate::api) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
-    RawQuery(query): RawQuery,
+    RawQuery(text): RawQuery,
 ) -> Result<Response, Error> {
-    let query = parse(query.as_deref().unwrap_or_default())?;
+    let pairs = query::pairs(text.as_deref().unwrap_or_default())?;
+    let query = Query::parse(&pairs)?;
     if !caller.0.may(Rule::GetImages, None) {
         return Err(Error::Forbidden(
             "You are not authorized to complete get_images action.".into(),
@@ -52,122 +46,40 @@ pub(in crate::api) async fn list(
         Some(id) => Some(marker(&shared, &caller, id).await?),
         None => None,
     };
-    let project = caller.0.viewer.project.clone();
-    let scope = if caller.0.viewer.is_admin {
-        Scope::Administrator { project }
-    } else {
-        Scope::Project(project)
+    let viewer = &caller.0.viewer;
+    let page = Page {
+        scope: Scope {
+            project: viewer.project.clone(),
+            is_admin: viewer.is_admin,
+            audience: query.audience,
+        },
+        is_hidden: query.is_hidden,
+        filters: query.filters,
+        sort: query.sort,
+        after,
+        limit: if query.matches_nothing { 0 } else { limit },
     };
-    let found = shared
-        .catalog
-        .list_images(Page {
-            scope,
-            after,
-            limit,
-        })
-        .await?;
+    let found = shared.catalog.list_images(page).await?;
 
-    let asked = query.limit.map(|limit| format!("limit={limit}"));
-    let link = |more: Option<String>| {
-        let parts: Vec<String> = asked.iter().cloned().chain(more).collect();
-        if parts.is_empty() {
-            PATH.to_owned()
-        } else {
-            format!("{PATH}?{}", parts.join("&"))
-        }
-    };
     // A full page may be the last one; the next is then empty. Clients expect just that.
     let is_full = limit > 0 && found.len() == limit as usize;
     let last = found.last().filter(|_| is_full);
     let body = Images {
-        next: last.map(|image| link(Some(format!("marker={}", image.id)))),
-        first: link(None),
+        next: last.map(|image| query::link(PATH, &pairs, Some(image.id.as_str()))),
+        first: query::link(PATH, &pairs, None),
         schema: "/v2/schemas/images",
         images: found.iter().map(|image| shared.view(image)).collect(),
     };
     Ok(Json(body).into_response())
 }
 
-async fn marker(shared: &Parts, caller: &Caller, text: &str) -> Result<Marker, Error> {
+async fn marker(shared: &Parts, caller: &Caller, text: &str) -> Result<Image, Error> {
     // A marker that is no image is the client's mistake here, not a missing page.
     let unknown = || Error::BadRequest(format!("No image found with ID {text} (marker)"));
     let id = text.parse().map_err(|_| unknown())?;
     match shared.visible_image(caller, &id).await {
-        Ok(image) => Ok(Marker {
-            created_at: image.created_at,
-            id,
-        }),
+        Ok(image) => Ok(Image::clone(&image)),
         Err(Error::NoImage(_)) => Err(unknown()),
         Err(e) => Err(e),
-    }
-}
-
-/// Unknown keys are refused: a filter that is silently ignored would return images that were not asked for.
-fn parse(text: &str) -> Result<Query, Error> {
-    let mut query = Query::default();
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (key, value) = (decode(key)?, decode(value)?);
-        let is_repeated = match key.as_str() {
-            "limit" => {
-                let limit = value.parse::<u64>().map_err(|_| {
-                    Error::BadRequest(format!(
-                        "limit must be a non-negative integer, not '{value}'"
-                    ))
-                })?;
-                query
-                    .limit
-                    .replace(u32::try_from(limit).unwrap_or(u32::MAX))
-                    .is_some()
-            }
-            "marker" => query.marker.replace(value).is_some(),
-            _ => {
-                return Err(Error::BadRequest(format!(
-                    "The query parameter '{key}' is not supported"
-                )));
-            }
-        };
-        if is_repeated {
-            return Err(Error::BadRequest(format!(
-                "The query parameter '{key}' is given twice"
-            )));
-        }
-    }
-    Ok(query)
-}
-
-fn decode(text: &str) -> Result<String, Error> {
-    let plain = text.replace('+', " ");
-    let decoded = percent_decode_str(&plain).decode_utf8();
-    decoded
-        .map(Into::into)
-        .map_err(|_| Error::BadRequest("The query is not valid UTF-8.".into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queries_are_read_strictly() {
-        let query = parse("limit=2&marker=a%20b").unwrap();
-        assert_eq!(
-            query,
-            Query {
-                limit: Some(2),
-                marker: Some("a b".into())
-            }
-        );
-        assert_eq!(parse("limit=99999999999").unwrap().limit, Some(u32::MAX));
-        for bad in [
-            "limit=",
-            "limit=-1",
-            "limit=x",
-            "limit=1&limit=2",
-            "color=red",
-            "marker=%ff",
-        ] {
-            assert!(matches!(parse(bad), Err(Error::BadRequest(_))), "{bad}");
-        }
     }
 }

@@ -1,0 +1,522 @@
+//! The query of `GET /v2/images`: filters, operators, sort keys, paging (contract 4.9).
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use time::format_description::well_known::Iso8601;
+use time::{Date, OffsetDateTime, PrimitiveDateTime};
+
+use crate::api::error::Error;
+use crate::catalog::{Audience, Comparison, Direction, Filter, NumberColumn, SortKey, TextColumn};
+use crate::image::Status;
+
+/// What stays readable in the links of a page.
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b',');
+
+/// Keys and values, decoded, in the order they were given.
+pub(super) type Pairs = Vec<(String, String)>;
+
+/// What a list was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Query {
+    pub(super) limit: Option<u32>,
+    pub(super) marker: Option<String>,
+    pub(super) audience: Audience,
+    pub(super) is_hidden: bool,
+    pub(super) filters: Vec<Filter>,
+    pub(super) sort: Vec<(SortKey, Direction)>,
+    /// A filter that no image can pass, like an unknown status: an empty list, not an error.
+    pub(super) matches_nothing: bool,
+}
+
+/// Splits and decodes a query.
+///
+/// # Errors
+/// 400 when it is not UTF-8.
+pub(super) fn pairs(text: &str) -> Result<Pairs, Error> {
+    let decode = |text: &str| {
+        let plain = text.replace('+', " ");
+        let decoded = percent_decode_str(&plain).decode_utf8();
+        decoded
+            .map(String::from)
+            .map_err(|_| Error::BadRequest("The query is not valid UTF-8.".into()))
+    };
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(key)?, decode(value)?))
+        })
+        .collect()
+}
+
+/// The same list from its start or from a marker on. Repeated keys are all kept; Glance loses all but one, and with it
+/// the filter of every page but the first.
+pub(super) fn link(path: &str, pairs: &Pairs, marker: Option<&str>) -> String {
+    let kept = pairs
+        .iter()
+        .filter(|(key, _)| key != "marker")
+        .map(|(key, value)| (key.as_str(), value.as_str()));
+    let encoded: Vec<String> = kept
+        .chain(marker.map(|id| ("marker", id)))
+        .map(|(key, value)| {
+            format!(
+                "{}={}",
+                utf8_percent_encode(key, KEPT),
+                utf8_percent_encode(value, KEPT)
+            )
+        })
+        .collect();
+    if encoded.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", encoded.join("&"))
+    }
+}
+
+fn bad(key: &str, rule: impl std::fmt::Display) -> Error {
+    Error::BadRequest(format!("Query parameter '{key}' {rule}"))
+}
+
+/// The sort part of a query while it is gathered.
+#[derive(Default)]
+struct Sorting {
+    keys: Vec<SortKey>,
+    directions: Vec<Direction>,
+    joined: Option<Vec<(SortKey, Direction)>>,
+}
+
+impl Query {
+    /// Reads the pairs of a query.
+    ///
+    /// # Errors
+    /// 400 that names the parameter and the rule.
+    pub(super) fn parse(pairs: &Pairs) -> Result<Self, Error> {
+        let mut query = Query {
+            limit: None,
+            marker: None,
+            audience: Audience::Default,
+            is_hidden: false,
+            filters: Vec::new(),
+            sort: Vec::new(),
+            matches_nothing: false,
+        };
+        let mut sorting = Sorting::default();
+        for (key, value) in pairs {
+            query.take(key, value, &mut sorting)?;
+        }
+        query.sort = sorting.finish()?;
+        Ok(query)
+    }
+
+    fn take(&mut self, key: &str, value: &str, sorting: &mut Sorting) -> Result<(), Error> {
+        match key {
+            "limit" => {
+                let limit = value
+                    .parse::<u64>()
+                    .map_err(|_| bad(key, "must be an integer from 0"))?;
+                if self
+                    .limit
+                    .replace(u32::try_from(limit).unwrap_or(u32::MAX))
+                    .is_some()
+                {
+                    return Err(bad(key, "is given twice"));
+                }
+            }
+            "marker" => {
+                if self.marker.replace(value.to_owned()).is_some() {
+                    return Err(bad(key, "is given twice"));
+                }
+            }
+            "sort_key" => sorting.keys.push(sort_key(key, value)?),
+            "sort_dir" => sorting.directions.push(direction(key, value)?),
+            "sort" => sorting.joined = Some(joined_sort(key, value)?),
+            "visibility" => match value {
+                "all" => self.audience = Audience::All,
+                "" => self.matches_nothing = true,
+                word => {
+                    let visibility = word.parse().map_err(|_| {
+                        bad(key, "must be public, private, community, shared or all")
+                    })?;
+                    self.audience = Audience::Only(visibility);
+                }
+            },
+            "member_status" => {
+                if !["pending", "accepted", "rejected", "all"].contains(&value) {
+                    return Err(bad(key, "must be pending, accepted, rejected or all"));
+                }
+            }
+            "os_hidden" => {
+                self.is_hidden = match value.to_ascii_lowercase().as_str() {
+                    "true" => true,
+                    "false" => false,
+                    _ => return Err(bad(key, "must be true or false")),
+                };
+            }
+            "protected" => {
+                let is_protected = value
+                    .parse()
+                    .map_err(|_| bad(key, "must be true or false"))?;
+                self.filters.push(Filter::Protected(is_protected));
+            }
+            "tag" => self.filters.push(Filter::Tag(value.to_owned())),
+            "changes-since" => return Err(bad(key, "is not supported")),
+            // Words of older APIs: without effect in the reference service.
+            "deleted" | "is_public" => {}
+            // Attributes that are no columns: an image has no such value.
+            "locations" | "members" | "properties" => self.matches_nothing = true,
+            _ => self.filter(key, value)?,
+        }
+        Ok(())
+    }
+
+    fn filter(&mut self, key: &str, value: &str) -> Result<(), Error> {
+        let text = |column| Ok::<_, Error>(Filter::Text(column, words(key, value)?));
+        let exact = |column| Filter::Text(column, vec![value.to_owned()]);
+        let filter = match key {
+            "name" => text(TextColumn::Name)?,
+            "id" => text(TextColumn::Id)?,
+            "container_format" => text(TextColumn::ContainerFormat)?,
+            "disk_format" => text(TextColumn::DiskFormat)?,
+            "status" => {
+                let mut wanted = words(key, value)?;
+                wanted.retain(|word| {
+                    word.parse::<Status>()
+                        .is_ok_and(|s| !matches!(s, Status::Deleted | Status::Killed))
+                });
+                self.matches_nothing |= wanted.is_empty();
+                Filter::Text(TextColumn::Status, wanted)
+            }
+            "owner" => exact(TextColumn::Owner),
+            "checksum" => exact(TextColumn::Checksum),
+            "os_hash_algo" => exact(TextColumn::OsHashAlgo),
+            "os_hash_value" => exact(TextColumn::OsHashValue),
+            "created_at" => time_filter(key, NumberColumn::CreatedAt, value)?,
+            "updated_at" => time_filter(key, NumberColumn::UpdatedAt, value)?,
+            _ => match number_filter(key, value)? {
+                NumberFilter::Some(filter) => filter,
+                NumberFilter::Nonsense => {
+                    self.matches_nothing = true;
+                    return Ok(());
+                }
+                NumberFilter::None => Filter::Property(key.to_owned(), value.to_owned()),
+            },
+        };
+        self.filters.push(filter);
+        Ok(())
+    }
+}
+
+impl Sorting {
+    /// The full order: what was asked for, then `created_at` and `id`, so that it is total.
+    fn finish(self) -> Result<Vec<(SortKey, Direction)>, Error> {
+        let (mut sort, rest) = match self.joined {
+            Some(_) if !self.keys.is_empty() || !self.directions.is_empty() => {
+                return Err(bad("sort", "cannot stand beside sort_key or sort_dir"));
+            }
+            Some(joined) => (joined, Direction::Descending),
+            None => {
+                let keys = if self.keys.is_empty() {
+                    vec![SortKey::CreatedAt]
+                } else {
+                    self.keys
+                };
+                let (directions, rest) = match self.directions.as_slice() {
+                    [] => (
+                        vec![Direction::Descending; keys.len()],
+                        Direction::Descending,
+                    ),
+                    [one] => (vec![*one; keys.len()], *one),
+                    several if several.len() == keys.len() => {
+                        (several.to_vec(), Direction::Descending)
+                    }
+                    _ => {
+                        return Err(bad(
+                            "sort_dir",
+                            "must be given once, or once for each sort_key",
+                        ));
+                    }
+                };
+                (keys.into_iter().zip(directions).collect(), rest)
+            }
+        };
+        for key in [SortKey::CreatedAt, SortKey::Id] {
+            if sort.iter().all(|(present, _)| *present != key) {
+                sort.push((key, rest));
+            }
+        }
+        Ok(sort)
+    }
+}
+
+fn sort_key(key: &str, value: &str) -> Result<SortKey, Error> {
+    SortKey::find(value).ok_or_else(|| {
+        bad(key, "must be name, status, container_format, disk_format, size, id, created_at or updated_at")
+    })
+}
+
+fn direction(key: &str, value: &str) -> Result<Direction, Error> {
+    match value {
+        "asc" => Ok(Direction::Ascending),
+        "desc" => Ok(Direction::Descending),
+        _ => Err(bad(key, "must have the direction asc or desc")),
+    }
+}
+
+fn joined_sort(key: &str, value: &str) -> Result<Vec<(SortKey, Direction)>, Error> {
+    value
+        .split(',')
+        .map(|part| match part.trim().split_once(':') {
+            Some((name, dir)) => Ok((sort_key(key, name.trim())?, direction(key, dir.trim())?)),
+            None => Ok((sort_key(key, part.trim())?, Direction::Descending)),
+        })
+        .collect()
+}
+
+/// `eq:v`, `in:a,"b,c"` or a plain value. Other words before a colon are part of the value: a name may well have one.
+fn words(key: &str, value: &str) -> Result<Vec<String>, Error> {
+    if let Some(value) = value.strip_prefix("eq:") {
+        return Ok(vec![value.to_owned()]);
+    }
+    let Some(mut list) = value.strip_prefix("in:") else {
+        return Ok(vec![value.to_owned()]);
+    };
+    let mut found = Vec::new();
+    loop {
+        let rest = if let Some(quoted) = list.strip_prefix('"') {
+            let (word, rest) = quoted
+                .split_once('"')
+                .ok_or_else(|| bad(key, "has a quote that is not closed"))?;
+            found.push(word.to_owned());
+            rest
+        } else {
+            let end = list.find(',').unwrap_or(list.len());
+            found.push(list[..end].to_owned());
+            &list[end..]
+        };
+        match rest.strip_prefix(',') {
+            Some(more) => list = more,
+            None if rest.is_empty() => return Ok(found),
+            None => return Err(bad(key, "has text after a closing quote")),
+        }
+    }
+}
+
+fn time_filter(key: &str, column: NumberColumn, value: &str) -> Result<Filter, Error> {
+    let operators = [
+        ("eq:", Comparison::Equal),
+        ("neq:", Comparison::NotEqual),
+        ("lte:", Comparison::AtMost),
+        ("lt:", Comparison::Less),
+        ("gte:", Comparison::AtLeast),
+        ("gt:", Comparison::Greater),
+    ];
+    let (comparison, text) = operators
+        .into_iter()
+        .find_map(|(word, comparison)| Some((comparison, value.strip_prefix(word)?)))
+        .unwrap_or((Comparison::Equal, value));
+    let seconds = seconds_of(text).ok_or_else(|| {
+        bad(
+            key,
+            "must be an ISO 8601 time, perhaps after gt:, gte:, eq:, neq:, lt: or lte:",
+        )
+    })?;
+    Ok(Filter::Number(column, comparison, seconds))
+}
+
+/// With an offset, without one (UTC), or a date alone.
+fn seconds_of(text: &str) -> Option<i64> {
+    if let Ok(time) = OffsetDateTime::parse(text, &Iso8601::DEFAULT) {
+        return Some(time.unix_timestamp());
+    }
+    if let Ok(time) = PrimitiveDateTime::parse(text, &Iso8601::DEFAULT) {
+        return Some(time.assume_utc().unix_timestamp());
+    }
+    Date::parse(text, &Iso8601::DEFAULT)
+        .ok()
+        .map(|date| date.midnight().assume_utc().unix_timestamp())
+}
+
+enum NumberFilter {
+    Some(Filter),
+    /// Equality with something that is no number: no image has it.
+    Nonsense,
+    /// Not a number column: `hw_min` is a property like any other.
+    None,
+}
+
+fn number_filter(key: &str, value: &str) -> Result<NumberFilter, Error> {
+    let column = |name: &str| match name {
+        "size" => Some(NumberColumn::Size),
+        "virtual_size" => Some(NumberColumn::VirtualSize),
+        "min_disk" => Some(NumberColumn::MinDisk),
+        "min_ram" => Some(NumberColumn::MinRam),
+        _ => None,
+    };
+    if let Some(column) = column(key) {
+        return Ok(match value.parse() {
+            Ok(number) => NumberFilter::Some(Filter::Number(column, Comparison::Equal, number)),
+            Err(_) => NumberFilter::Nonsense,
+        });
+    }
+    for (suffix, comparison) in [("_min", Comparison::AtLeast), ("_max", Comparison::AtMost)] {
+        if let Some(column) = key.strip_suffix(suffix).and_then(column) {
+            let number = value.parse().map_err(|_| bad(key, "must be an integer"))?;
+            return Ok(NumberFilter::Some(Filter::Number(
+                column, comparison, number,
+            )));
+        }
+    }
+    Ok(NumberFilter::None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Query, Error> {
+        Query::parse(&pairs(text)?)
+    }
+
+    fn filters(text: &str) -> Vec<Filter> {
+        parse(text).unwrap().filters
+    }
+
+    #[test]
+    fn text_filters_know_two_operators_and_keep_other_colons() {
+        let name = |values: &[&str]| {
+            vec![Filter::Text(
+                TextColumn::Name,
+                values.iter().map(|v| v.to_string()).collect(),
+            )]
+        };
+        assert_eq!(filters("name=a%20b"), name(&["a b"]));
+        assert_eq!(filters("name=eq:foo:bar"), name(&["foo:bar"]));
+        assert_eq!(filters("name=foo:bar"), name(&["foo:bar"]));
+        assert_eq!(filters("name=in:a,%22b,c%22,d"), name(&["a", "b,c", "d"]));
+        for bad in ["name=in:%22a", "name=in:%22a%22b"] {
+            assert!(matches!(parse(bad), Err(Error::BadRequest(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_have_operators_dates_and_offsets() {
+        for (text, comparison, seconds) in [
+            ("2026-01-01", Comparison::Equal, 1_767_225_600),
+            (
+                "gt:2026-01-01T00:00:00Z",
+                Comparison::Greater,
+                1_767_225_600,
+            ),
+            (
+                "gte:2026-01-01T02:00:00%2B02:00",
+                Comparison::AtLeast,
+                1_767_225_600,
+            ),
+            (
+                "neq:2026-01-01T00:00:01",
+                Comparison::NotEqual,
+                1_767_225_601,
+            ),
+        ] {
+            let expected = vec![Filter::Number(NumberColumn::CreatedAt, comparison, seconds)];
+            assert_eq!(filters(&format!("created_at={text}")), expected, "{text}");
+        }
+        assert!(parse("updated_at=yesterday").is_err());
+    }
+
+    #[test]
+    fn number_columns_have_bounds_and_others_are_properties() {
+        assert_eq!(
+            filters("size_min=5"),
+            [Filter::Number(NumberColumn::Size, Comparison::AtLeast, 5)]
+        );
+        assert_eq!(
+            filters("hw_min=3"),
+            [Filter::Property("hw_min".into(), "3".into())]
+        );
+        assert!(parse("size=big").unwrap().matches_nothing);
+        assert!(parse("size_max=big").is_err());
+    }
+
+    #[test]
+    fn the_order_is_total_and_ties_follow_the_one_direction() {
+        use Direction::{Ascending, Descending};
+        use SortKey::{CreatedAt, Id, Name, Size};
+        for (text, expected) in [
+            ("", vec![(CreatedAt, Descending), (Id, Descending)]),
+            (
+                "sort_key=name&sort_dir=asc",
+                vec![(Name, Ascending), (CreatedAt, Ascending), (Id, Ascending)],
+            ),
+            (
+                "sort=size:asc,name",
+                vec![
+                    (Size, Ascending),
+                    (Name, Descending),
+                    (CreatedAt, Descending),
+                    (Id, Descending),
+                ],
+            ),
+            (
+                "sort_key=name&sort_key=id&sort_dir=asc&sort_dir=desc",
+                vec![(Name, Ascending), (Id, Descending), (CreatedAt, Descending)],
+            ),
+        ] {
+            assert_eq!(parse(text).unwrap().sort, expected, "{text}");
+        }
+        for bad in [
+            "sort_key=color",
+            "sort_dir=up",
+            "sort=name&sort_key=id",
+            "sort=",
+            "sort=name,,id",
+            "sort_key=name&sort_dir=asc&sort_dir=asc",
+        ] {
+            assert!(matches!(parse(bad), Err(Error::BadRequest(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn odd_values_are_refused_or_match_nothing() {
+        for bad in [
+            "limit=",
+            "limit=-1",
+            "limit=x",
+            "limit=1&limit=2",
+            "marker=a&marker=b",
+            "name=%ff",
+            "visibility=some",
+            "member_status=x",
+            "os_hidden=maybe",
+            "protected=True",
+            "changes-since=x",
+        ] {
+            assert!(matches!(parse(bad), Err(Error::BadRequest(_))), "{bad}");
+        }
+        for nothing in [
+            "status=deleted",
+            "status=nonsense",
+            "visibility=",
+            "properties=x",
+        ] {
+            assert!(parse(nothing).unwrap().matches_nothing, "{nothing}");
+        }
+        assert_eq!(parse("limit=99999999999").unwrap().limit, Some(u32::MAX));
+        assert!(parse("os_hidden=TRUE").unwrap().is_hidden);
+    }
+
+    #[test]
+    fn links_keep_repeated_keys_and_encode_values() {
+        let pairs = pairs("tag=x&tag=y&name=a%26b&marker=old").unwrap();
+        assert_eq!(
+            link("/p", &pairs, Some("new")),
+            "/p?tag=x&tag=y&name=a%26b&marker=new"
+        );
+        assert_eq!(link("/p", &Vec::new(), None), "/p");
+    }
+}
