@@ -21,7 +21,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_util::task::TaskTracker;
 
-use crate::image::{InvalidTransition, Micros};
+use crate::image::{Image, ImageId, InvalidTransition, Micros};
 use crate::telemetry::metrics::Metrics;
 pub use garbage::{Garbage, OpenParts};
 pub use list::{
@@ -115,6 +115,16 @@ impl Catalog {
         self.writes.close();
         self.writes.wait().await;
         self.db.close().await;
+    }
+
+    /// Commits and leaves the record in the cache as the commit left it in the database.
+    async fn commit(&self, mut tx: db::WriteTx, id: &ImageId) -> Result<Option<Arc<Image>>> {
+        let image = rows::load(&mut tx, id).await?.map(Arc::new);
+        let committed = tx.commit().await;
+        self.cache
+            .written(id, image.clone().filter(|_| committed.is_ok()));
+        committed?;
+        Ok(image)
     }
 
     /// Runs a write to its end even when the caller goes away.

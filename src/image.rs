@@ -3,8 +3,10 @@
 //! A rule of the Image API that can be stated over values lives here: which status may follow which, who sees an
 //! image, what a property may be called. What asks a database or a store does not.
 
+mod attributes;
 mod create;
 mod id;
+mod patch;
 mod property;
 mod status;
 mod view;
@@ -14,8 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use create::{CreateRequest, CreateRules, InvalidImage, Reason};
+pub use attributes::{Attributes, InvalidImage, Reason, Rules};
+pub use create::CreateRequest;
 pub use id::{AttemptId, ImageId, InvalidImageId, ProjectId, StoreId};
+pub use patch::{Dialect, Patch};
 pub use property::{is_base_attribute, is_read_only, is_reserved};
 pub use status::{InvalidTransition, Status};
 pub use view::ImageView;

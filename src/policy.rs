@@ -14,6 +14,8 @@ pub enum Rule {
     GetImages,
     /// `get_image`: read a record.
     GetImage,
+    /// `modify_image`: PATCH.
+    ModifyImage,
     /// `delete_image`.
     DeleteImage,
     /// `upload_image`.
@@ -28,10 +30,11 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Rule; 8] = [
+    pub const ALL: [Rule; 9] = [
         Rule::AddImage,
         Rule::GetImages,
         Rule::GetImage,
+        Rule::ModifyImage,
         Rule::DeleteImage,
         Rule::UploadImage,
         Rule::DownloadImage,
@@ -45,6 +48,7 @@ impl Rule {
             Rule::AddImage => "add_image",
             Rule::GetImages => "get_images",
             Rule::GetImage => "get_image",
+            Rule::ModifyImage => "modify_image",
             Rule::DeleteImage => "delete_image",
             Rule::UploadImage => "upload_image",
             Rule::DownloadImage => "download_image",
@@ -81,9 +85,11 @@ impl Caller {
             Rule::GetImages => self.is_reader,
             Rule::GetImage => self.is_reader && reaches,
             Rule::DownloadImage => self.is_member && reaches,
-            Rule::AddImage | Rule::DeleteImage | Rule::UploadImage | Rule::CommunitizeImage => {
-                self.is_member && owns
-            }
+            Rule::AddImage
+            | Rule::ModifyImage
+            | Rule::DeleteImage
+            | Rule::UploadImage
+            | Rule::CommunitizeImage => self.is_member && owns,
             Rule::PublicizeImage => false,
         }
     }
@@ -120,6 +126,7 @@ mod tests {
             (Rule::AddImage, "yy----", "yy----"),
             (Rule::GetImages, "yyyyy-", "yyyyy-"),
             (Rule::GetImage, "yyy---", "yyyyy-"),
+            (Rule::ModifyImage, "yy----", "yy----"),
             (Rule::DeleteImage, "yy----", "yy----"),
             (Rule::UploadImage, "yy----", "yy----"),
             (Rule::DownloadImage, "yy----", "yy-y--"),

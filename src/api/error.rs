@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use crate::image::{ImageId, InvalidImage, Reason};
@@ -17,6 +17,12 @@ use crate::{auth, catalog, store, transfer};
 
 /// What a client waits before it tries again while a dependency is away.
 const RETRY_SOON: Duration = Duration::from_secs(5);
+
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+
+/// The media types of a PATCH (contract 4.5).
+const PATCH_TYPES: &str = "application/openstack-images-v2.0-json-patch, \
+    application/openstack-images-v2.1-json-patch";
 
 /// A request that is not carried out.
 #[derive(Debug)]
@@ -52,6 +58,8 @@ pub enum Error {
     TooLarge(String),
     /// 415.
     UnsupportedMediaType(String),
+    /// 415 of a PATCH, with the media types that are accepted.
+    UnsupportedPatch,
     /// 416; with the size when it is known.
     RangeNotSatisfiable {
         /// Bytes of the image.
@@ -92,7 +100,9 @@ impl Error {
             Error::Gone(_) => StatusCode::GONE,
             Error::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Error::UnsupportedMediaType(_) | Error::UnsupportedPatch => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Error::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Error::NotModified { .. } => StatusCode::NOT_MODIFIED,
             Error::NotImplemented => StatusCode::NOT_IMPLEMENTED,
@@ -115,6 +125,7 @@ impl Error {
             Error::Unauthenticated(_) => {
                 "The request you have made requires authentication.".into()
             }
+            Error::UnsupportedPatch => format!("Content-Type must be one of {PATCH_TYPES}."),
             Error::NoRoute => "The resource could not be found.".into(),
             Error::DataMissing(_) => "The image data could not be found in any store.".into(),
             Error::MethodNotAllowed { method, .. } => {
@@ -181,6 +192,9 @@ impl IntoResponse for Error {
             }
             Error::MethodNotAllowed { allow, .. } => {
                 headers.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            Error::UnsupportedPatch => {
+                headers.insert(ACCEPT_PATCH, HeaderValue::from_static(PATCH_TYPES));
             }
             Error::RangeNotSatisfiable {
                 size: Some(size), ..
@@ -371,6 +385,7 @@ impl From<InvalidImage> for Error {
         match e.reason {
             Reason::Malformed => Error::BadRequest(e.message),
             Reason::NotYours => Error::Forbidden(e.message),
+            Reason::Conflict => Error::Conflict(e.message),
             Reason::TooMany => Error::TooLarge(e.message),
         }
     }

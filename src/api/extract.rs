@@ -98,10 +98,26 @@ impl FromRequestParts<Shared> for NoBody {
     }
 }
 
-/// A JSON object, whatever the Content-Type says (contract 1.2).
+/// A JSON document, whatever the Content-Type says (contract 1.2).
+pub(super) struct JsonBody(pub(super) Value);
+
+/// A JSON object.
 pub(super) struct JsonObject(pub(super) Map<String, Value>);
 
 impl FromRequest<Shared> for JsonObject {
+    type Rejection = Error;
+
+    async fn from_request(request: Request<Body>, shared: &Shared) -> Result<Self, Error> {
+        match JsonBody::from_request(request, shared).await? {
+            JsonBody(Value::Object(object)) => Ok(Self(object)),
+            JsonBody(_) => Err(Error::BadRequest(
+                "The request body must be a JSON object.".into(),
+            )),
+        }
+    }
+}
+
+impl FromRequest<Shared> for JsonBody {
     type Rejection = Error;
 
     async fn from_request(request: Request<Body>, _: &Shared) -> Result<Self, Error> {
@@ -119,14 +135,8 @@ impl FromRequest<Shared> for JsonObject {
             }
             Err(_) => return Err(Error::BadRequest("The request body broke off.".into())),
         };
-        match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(object)) => Ok(Self(object)),
-            Ok(_) => Err(Error::BadRequest(
-                "The request body must be a JSON object.".into(),
-            )),
-            Err(e) => Err(Error::BadRequest(format!(
-                "The request body is not valid JSON: {e}"
-            ))),
-        }
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|e| Error::BadRequest(format!("The request body is not valid JSON: {e}")))
     }
 }

@@ -6,6 +6,7 @@ pub(super) mod download;
 pub(super) mod list;
 mod query;
 pub(super) mod show;
+pub(super) mod update;
 pub(super) mod upload;
 
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use http::{HeaderName, HeaderValue};
 use super::Parts;
 use super::error::Error;
 use super::extract::Caller;
-use crate::image::{Image, ImageId, ImageView};
+use crate::config::Limit;
+use crate::image::{Image, ImageId, ImageView, Rules, Visibility};
 use crate::policy::Rule;
 
 /// What the reference service says of its empty answers.
@@ -49,6 +51,17 @@ impl Parts {
         }
     }
 
+    /// What the site allows in a record.
+    fn image_rules(&self) -> Rules<'_> {
+        let images = &self.config.images;
+        Rules {
+            disk_formats: &images.disk_formats,
+            container_formats: &images.container_formats,
+            property_quota: most(images.property_quota),
+            tag_quota: most(images.tag_quota),
+        }
+    }
+
     fn view<'a>(&self, image: &'a Image) -> ImageView<'a> {
         let names = image
             .locations
@@ -58,5 +71,21 @@ impl Parts {
             image,
             stores: self.transfers.stores().by_weight(names),
         }
+    }
+}
+
+fn most(limit: Limit) -> Option<u64> {
+    match limit {
+        Limit::Unlimited => None,
+        Limit::AtMost(count) => Some(count.into()),
+    }
+}
+
+/// The rule that guards an audience beyond the project and its members.
+fn rule_of(visibility: Visibility) -> Option<Rule> {
+    match visibility {
+        Visibility::Public => Some(Rule::PublicizeImage),
+        Visibility::Community => Some(Rule::CommunitizeImage),
+        Visibility::Private | Visibility::Shared => None,
     }
 }

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, any, delete, get, post, put};
+use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 use http::Method;
 
 use super::error::Error;
@@ -34,7 +34,9 @@ pub(super) fn build(shared: &Shared) -> Router {
             "/v2/images/{image_id}",
             only(
                 "GET, PATCH, DELETE",
-                get(images::show::show).merge(delete(images::delete::delete)),
+                get(images::show::show)
+                    .merge(patch(images::update::update))
+                    .merge(delete(images::delete::delete)),
             ),
         )
         .route(

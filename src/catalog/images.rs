@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::rows;
 use super::{Catalog, Error, Garbage, OpenParts, Result, now};
-use crate::image::{Image, ImageId, Status};
+use crate::image::{Attributes, Image, ImageId, Status};
 
 impl Catalog {
     /// Finds a live image: from the cache, else from the database.
@@ -42,6 +42,36 @@ impl Catalog {
             let image = Arc::new(image);
             this.cache.written(&image.id, Some(Arc::clone(&image)));
             Ok(image)
+        })
+        .await
+    }
+
+    /// Changes the attributes a client may write, and only those: what an upload under way owns stays as it is. `change`
+    /// sees the record as it is in the transaction and may refuse.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]; the inner error is the refusal, with which nothing is changed.
+    pub async fn update_image<E: Send + 'static>(
+        &self,
+        id: &ImageId,
+        change: impl FnOnce(&Image) -> Result<Attributes, E> + Send + 'static,
+    ) -> Result<Result<Arc<Image>, E>> {
+        let (this, id) = (self.clone(), id.clone());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            let mut image = rows::load(&mut tx, &id).await?.ok_or(Error::Missing)?;
+            let after = match change(&image) {
+                Ok(after) => after,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            if after == Attributes::of(&image) {
+                return Ok(Ok(Arc::new(image)));
+            }
+            after.write_to(&mut image);
+            image.updated_at = now();
+            update(&mut tx, &image).await?;
+            let image = this.commit(tx, &id).await?;
+            Ok(Ok(image.ok_or(Error::Missing)?))
         })
         .await
     }
@@ -120,6 +150,41 @@ async fn insert(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
     if inserted.rows_affected() == 0 {
         return Err(Error::Taken);
     }
+    insert_sets(tx, image).await
+}
+
+/// Writes the columns of [`Attributes`] and replaces tags and properties.
+async fn update(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
+    sqlx::query(
+        "UPDATE images SET name = $1, visibility = $2, owner = $3, protected = $4, os_hidden = $5, disk_format = $6, \
+         container_format = $7, min_disk = $8, min_ram = $9, updated_at = $10 WHERE id = $11",
+    )
+    .bind(&image.name)
+    .bind(image.visibility.as_str())
+    .bind(image.owner.as_ref().map(|owner| owner.as_str()))
+    .bind(image.protected)
+    .bind(image.os_hidden)
+    .bind(&image.disk_format)
+    .bind(&image.container_format)
+    .bind(image.min_disk)
+    .bind(image.min_ram)
+    .bind(image.updated_at)
+    .bind(image.id.as_str())
+    .execute(&mut *tx)
+    .await?;
+    for delete in [
+        "DELETE FROM image_tags WHERE image_id = $1",
+        "DELETE FROM image_properties WHERE image_id = $1",
+    ] {
+        sqlx::query(delete)
+            .bind(image.id.as_str())
+            .execute(&mut *tx)
+            .await?;
+    }
+    insert_sets(tx, image).await
+}
+
+async fn insert_sets(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
     for tag in &image.tags {
         sqlx::query("INSERT INTO image_tags (image_id, value) VALUES ($1, $2)")
             .bind(image.id.as_str())

@@ -309,16 +309,6 @@ impl Catalog {
             .await?;
         Ok(row.is_some())
     }
-
-    /// Commits and leaves the record in the cache as the commit left it in the database.
-    async fn commit(&self, mut tx: super::db::WriteTx, id: &ImageId) -> Result<Option<Arc<Image>>> {
-        let image = rows::load(&mut tx, id).await?.map(Arc::new);
-        let committed = tx.commit().await;
-        self.cache
-            .written(id, image.clone().filter(|_| committed.is_ok()));
-        committed?;
-        Ok(image)
-    }
 }
 
 /// The one compare-and-set of a status; `size` and its kin are cleared on the way back to queued (contract 2.6).

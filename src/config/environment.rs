@@ -15,6 +15,10 @@ const PREFIX: &str = "ORIEL__";
 /// A value that is no UTF-8 is noted as a fault.
 pub(super) fn variables(faults: &mut Vec<Fault>) -> Vec<(String, String)> {
     let mut variables = Vec::new();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
     for (name, value) in std::env::vars_os() {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
             continue;

@@ -1,57 +1,12 @@
 //! The body of `POST /v2/images`, checked in the order of contract 4.4.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::{Map, Value};
 
+use super::attributes::malformed;
 use super::{
-    Image, ImageId, Micros, ProjectId, Status, Visibility, is_base_attribute, is_read_only,
-    is_reserved,
+    Attributes, Image, ImageId, InvalidImage, Micros, ProjectId, Rules, Status, Visibility,
+    is_read_only, is_reserved,
 };
-
-const NAME_MAX_CHARS: usize = 255;
-const INTEGER_MAX: i64 = i32::MAX as i64;
-
-/// What the site allows in a new record.
-#[derive(Debug, Clone, Copy)]
-pub struct CreateRules<'a> {
-    /// Names allowed for `disk_format`.
-    pub disk_formats: &'a [String],
-    /// Names allowed for `container_format`.
-    pub container_formats: &'a [String],
-    /// Most extra properties; `None` is no limit.
-    pub property_quota: Option<u64>,
-    /// Most tags; `None` is no limit.
-    pub tag_quota: Option<u64>,
-}
-
-/// Why a body is refused, by what the client may do about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// The value does not fit the schema.
-    Malformed,
-    /// The attribute is not the client's to write, or the name is reserved.
-    NotYours,
-    /// Over a quota.
-    TooMany,
-}
-
-/// A refused body: names the field and the rule.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct InvalidImage {
-    /// The class of the refusal.
-    pub reason: Reason,
-    /// A sentence for the client.
-    pub message: String,
-}
-
-fn malformed(field: &str, rule: &str) -> InvalidImage {
-    InvalidImage {
-        reason: Reason::Malformed,
-        message: format!("Invalid image: attribute '{field}' {rule}"),
-    }
-}
 
 /// A checked body of `POST /v2/images`: what the client asked for, before policy has spoken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,17 +15,7 @@ pub struct CreateRequest {
     pub id: Option<ImageId>,
     /// `None` when absent; `Some(None)` when null was asked for, which only administrators may.
     pub owner: Option<Option<ProjectId>>,
-    /// Asked visibility; the default is shared.
-    pub visibility: Visibility,
-    name: Option<String>,
-    protected: bool,
-    os_hidden: bool,
-    disk_format: Option<String>,
-    container_format: Option<String>,
-    min_disk: i64,
-    min_ram: i64,
-    tags: BTreeSet<String>,
-    properties: BTreeMap<String, Option<String>>,
+    attributes: Attributes,
 }
 
 impl CreateRequest {
@@ -78,89 +23,51 @@ impl CreateRequest {
     ///
     /// # Errors
     /// [`InvalidImage`] with the first rule that is broken, in the contract's order.
-    pub fn parse(body: &Map<String, Value>, rules: &CreateRules<'_>) -> Result<Self, InvalidImage> {
+    pub fn parse(body: &Map<String, Value>, rules: &Rules<'_>) -> Result<Self, InvalidImage> {
         for name in ["direct_url", "self", "file", "schema", "stores"] {
             if body.contains_key(name) {
-                return Err(read_only(name));
+                return Err(InvalidImage::read_only(name));
             }
         }
         let mut request = Self::default();
         for (name, value) in body {
             request.take(name, value, rules)?;
         }
-        for name in body.keys() {
-            if is_reserved(name) {
-                return Err(InvalidImage {
-                    reason: Reason::NotYours,
-                    message: format!("Attribute '{name}' is reserved."),
-                });
-            }
+        if let Some(name) = body.keys().find(|name| is_reserved(name)) {
+            return Err(InvalidImage::reserved(name));
         }
         if let Some(name) = body.keys().find(|name| is_read_only(name)) {
-            return Err(read_only(name));
+            return Err(InvalidImage::read_only(name));
         }
-        over(
-            "image_property_quota",
-            "properties",
-            request.properties.len(),
-            rules.property_quota,
-        )?;
-        over(
-            "image_tag_quota",
-            "tags",
-            request.tags.len(),
-            rules.tag_quota,
-        )?;
+        request
+            .attributes
+            .check_quotas(&Attributes::default(), rules)?;
         Ok(request)
     }
 
-    fn take(
-        &mut self,
-        name: &str,
-        value: &Value,
-        rules: &CreateRules<'_>,
-    ) -> Result<(), InvalidImage> {
+    /// Asked visibility; the default is shared.
+    pub fn visibility(&self) -> Visibility {
+        self.attributes.visibility
+    }
+
+    fn take(&mut self, name: &str, value: &Value, rules: &Rules<'_>) -> Result<(), InvalidImage> {
         match name {
             "id" => {
                 let text = value
                     .as_str()
                     .ok_or_else(|| malformed(name, "must be a string"))?;
-                self.id = Some(
-                    text.parse()
-                        .map_err(|e| malformed(name, &format!("is {e}")))?,
-                );
+                let id = text
+                    .parse()
+                    .map_err(|e| malformed(name, &format!("is {e}")))?;
+                self.id = Some(id);
             }
-            "name" => self.name = nullable_text(name, value)?,
-            "owner" => {
-                self.owner = Some(nullable_text(name, value)?.map(|text| text.as_str().into()))
-            }
-            "visibility" => {
-                self.visibility = value
-                    .as_str()
-                    .and_then(|text| text.parse().ok())
-                    .ok_or_else(|| {
-                        malformed(
-                            name,
-                            &format!(
-                                "must be one of {}",
-                                Visibility::ALL.map(Visibility::as_str).join(", ")
-                            ),
-                        )
-                    })?;
-            }
-            "protected" => self.protected = boolean(name, value)?,
-            "os_hidden" => self.os_hidden = boolean(name, value)?,
-            "disk_format" => self.disk_format = one_of(name, value, rules.disk_formats)?,
-            "container_format" => {
-                self.container_format = one_of(name, value, rules.container_formats)?
-            }
-            "min_disk" => self.min_disk = small_integer(name, value)?,
-            "min_ram" => self.min_ram = small_integer(name, value)?,
-            "tags" => self.tags = tags(value)?,
-            _ if is_base_attribute(name) || is_reserved(name) => {}
+            // Refused below, after everything has been held against the schema.
+            _ if is_reserved(name) || is_read_only(name) => {}
             _ => {
-                self.properties
-                    .insert(name.to_owned(), property(name, value)?);
+                self.attributes.set(name, value, rules)?;
+                if name == "owner" {
+                    self.owner = Some(self.attributes.owner.clone());
+                }
             }
         }
         Ok(())
@@ -168,18 +75,18 @@ impl CreateRequest {
 
     /// The new record, in status queued.
     pub fn into_image(self, id: ImageId, owner: Option<ProjectId>, now: Micros) -> Image {
-        Image {
+        let mut image = Image {
             id,
-            name: self.name,
+            name: None,
             status: Status::Queued,
-            visibility: self.visibility,
-            owner,
-            protected: self.protected,
-            os_hidden: self.os_hidden,
-            disk_format: self.disk_format,
-            container_format: self.container_format,
-            min_disk: self.min_disk,
-            min_ram: self.min_ram,
+            visibility: Visibility::default(),
+            owner: None,
+            protected: false,
+            os_hidden: false,
+            disk_format: None,
+            container_format: None,
+            min_disk: 0,
+            min_ram: 0,
             size: None,
             virtual_size: None,
             checksum: None,
@@ -187,118 +94,14 @@ impl CreateRequest {
             os_hash_value: None,
             created_at: now,
             updated_at: now,
-            tags: self.tags,
-            properties: self.properties,
+            tags: Default::default(),
+            properties: Default::default(),
             locations: Vec::new(),
-        }
+        };
+        self.attributes.write_to(&mut image);
+        image.owner = owner;
+        image
     }
-}
-
-fn read_only(name: &str) -> InvalidImage {
-    InvalidImage {
-        reason: Reason::NotYours,
-        message: format!("Attribute '{name}' is read-only."),
-    }
-}
-
-fn over(
-    quota_name: &str,
-    things: &str,
-    count: usize,
-    quota: Option<u64>,
-) -> Result<(), InvalidImage> {
-    match quota {
-        Some(quota) if count as u64 > quota => Err(InvalidImage {
-            reason: Reason::TooMany,
-            message: format!(
-                "The limit has been exceeded on the number of allowed image {things} ({quota_name}). Attempted: {count}, Maximum: {quota}"
-            ),
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn text(name: &str, value: &Value) -> Result<String, InvalidImage> {
-    let text = value
-        .as_str()
-        .ok_or_else(|| malformed(name, "must be a string"))?;
-    if text.chars().count() > NAME_MAX_CHARS {
-        return Err(malformed(name, "must be at most 255 characters long"));
-    }
-    Ok(text.to_owned())
-}
-
-fn nullable_text(name: &str, value: &Value) -> Result<Option<String>, InvalidImage> {
-    if value.is_null() {
-        Ok(None)
-    } else {
-        text(name, value).map(Some)
-    }
-}
-
-fn boolean(name: &str, value: &Value) -> Result<bool, InvalidImage> {
-    value
-        .as_bool()
-        .ok_or_else(|| malformed(name, "must be true or false"))
-}
-
-fn one_of(name: &str, value: &Value, allowed: &[String]) -> Result<Option<String>, InvalidImage> {
-    if value.is_null() {
-        return Ok(None);
-    }
-    match value.as_str() {
-        Some(text) if allowed.iter().any(|a| a == text) => Ok(Some(text.to_owned())),
-        _ => Err(malformed(
-            name,
-            &format!("must be null or one of {}", allowed.join(", ")),
-        )),
-    }
-}
-
-/// 0 to 2^31-1. `5.0` is a valid JSON-schema integer, so it is one here.
-fn small_integer(name: &str, value: &Value) -> Result<i64, InvalidImage> {
-    let whole = value.as_i64().or_else(|| {
-        value
-            .as_f64()
-            .filter(|f| f.fract() == 0.0 && f.abs() < 1e15)
-            .map(|f| f as i64)
-    });
-    match whole {
-        Some(n) if (0..=INTEGER_MAX).contains(&n) => Ok(n),
-        _ => Err(malformed(name, "must be an integer from 0 to 2147483647")),
-    }
-}
-
-fn tags(value: &Value) -> Result<BTreeSet<String>, InvalidImage> {
-    let list = value
-        .as_array()
-        .ok_or_else(|| malformed("tags", "must be an array of strings"))?;
-    list.iter().map(|tag| text("tags", tag)).collect()
-}
-
-fn property(name: &str, value: &Value) -> Result<Option<String>, InvalidImage> {
-    if name.is_empty() || name.chars().count() > NAME_MAX_CHARS {
-        return Err(malformed(name, "must have a name of 1 to 255 characters"));
-    }
-    let nullable_uuid = matches!(name, "kernel_id" | "ramdisk_id");
-    if value.is_null() && nullable_uuid {
-        return Ok(None);
-    }
-    let text = value
-        .as_str()
-        .ok_or_else(|| malformed(name, "must be a string"))?;
-    if nullable_uuid && text.parse::<ImageId>().is_err() {
-        return Err(malformed(name, "must be null or a UUID"));
-    }
-    if name == "cinder_encryption_key_deletion_policy"
-        && !matches!(text, "on_image_deletion" | "do_not_delete")
-    {
-        return Err(malformed(
-            name,
-            "must be on_image_deletion or do_not_delete",
-        ));
-    }
-    Ok(Some(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -306,10 +109,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::image::Reason;
 
     fn parse(body: Value) -> Result<CreateRequest, InvalidImage> {
         let (disk, container) = (["raw".to_owned(), "qcow2".to_owned()], ["bare".to_owned()]);
-        let rules = CreateRules {
+        let rules = Rules {
             disk_formats: &disk,
             container_formats: &container,
             property_quota: Some(2),

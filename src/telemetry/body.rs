@@ -140,6 +140,10 @@ impl<B> Drop for Counted<B> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the bodies of these tests are a few bytes"
+)]
 mod tests {
     use std::sync::{Arc, Mutex};
 

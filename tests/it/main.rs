@@ -8,4 +8,5 @@
 mod support;
 
 mod list;
+mod update;
 mod upload;

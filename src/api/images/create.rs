@@ -6,12 +6,12 @@ use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::rule_of;
 use crate::api::error::{Error, about};
 use crate::api::extract::{Caller, JsonObject};
-use crate::api::{Parts, Shared, versions};
+use crate::api::{Shared, versions};
 use crate::catalog::now;
-use crate::config::Limit;
-use crate::image::{CreateRequest, CreateRules, ImageId, Visibility};
+use crate::image::{CreateRequest, ImageId};
 use crate::policy::Rule;
 
 const STORE_IDS: HeaderName = HeaderName::from_static("openstack-image-store-ids");
@@ -23,10 +23,10 @@ pub(in crate::api) async fn create(
     headers: HeaderMap,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
-    let request = CreateRequest::parse(&body, &rules(&shared))?;
+    let request = CreateRequest::parse(&body, &shared.image_rules())?;
     let project = caller.0.viewer.project.clone();
     let owner = request.owner.clone().unwrap_or(project);
-    let visibility = request.visibility;
+    let visibility = request.visibility();
     let id = request.id.clone().unwrap_or_else(ImageId::random);
     let image = request.into_image(id.clone(), owner, now());
     if !caller.0.may(Rule::AddImage, Some(&image)) {
@@ -38,11 +38,7 @@ pub(in crate::api) async fn create(
             "You are not permitted to create images owned by '{owner}'."
         )));
     }
-    let needed = match visibility {
-        Visibility::Public => Some(Rule::PublicizeImage),
-        Visibility::Community => Some(Rule::CommunitizeImage),
-        Visibility::Private | Visibility::Shared => None,
-    };
+    let needed = rule_of(visibility);
     if let Some(rule) = needed.filter(|rule| !caller.0.may(*rule, Some(&image))) {
         return Err(Error::Forbidden(format!(
             "You are not authorized to complete {} action.",
@@ -74,21 +70,4 @@ pub(in crate::api) async fn create(
         headers.insert(STORE_IDS, stores);
     }
     Ok(response)
-}
-
-fn rules(shared: &Parts) -> CreateRules<'_> {
-    let images = &shared.config.images;
-    CreateRules {
-        disk_formats: &images.disk_formats,
-        container_formats: &images.container_formats,
-        property_quota: most(images.property_quota),
-        tag_quota: most(images.tag_quota),
-    }
-}
-
-fn most(limit: Limit) -> Option<u64> {
-    match limit {
-        Limit::Unlimited => None,
-        Limit::AtMost(count) => Some(count.into()),
-    }
 }

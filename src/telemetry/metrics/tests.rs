@@ -1,3 +1,8 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the bodies of these tests are a few bytes"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;

@@ -1,0 +1,90 @@
+//! `PATCH /v2/images/{id}` (contract 4.5).
+
+use axum::Json;
+use axum::extract::{FromRequest, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+use super::rule_of;
+use crate::api::Shared;
+use crate::api::error::{Error, about};
+use crate::api::extract::{Caller, ImagePath, JsonBody};
+use crate::image::{Attributes, Dialect, Image, Patch};
+use crate::policy::{self, Rule};
+
+const V20: &str = "application/openstack-images-v2.0-json-patch";
+const V21: &str = "application/openstack-images-v2.1-json-patch";
+
+/// The body in one of the two dialects; the media type is looked at before a byte is read.
+pub(in crate::api) struct PatchBody(Patch);
+
+impl FromRequest<Shared> for PatchBody {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Error> {
+        let dialect = dialect(request.headers()).ok_or(Error::UnsupportedPatch)?;
+        let JsonBody(body) = JsonBody::from_request(request, shared).await?;
+        Ok(Self(Patch::parse(&body, dialect)?))
+    }
+}
+
+/// Changes attributes and properties: all operations or none.
+pub(in crate::api) async fn update(
+    State(shared): State<Shared>,
+    caller: Caller,
+    path: ImagePath,
+    PatchBody(patch): PatchBody,
+) -> Result<Response, Error> {
+    let id = path.id()?;
+    let image = shared.visible_image(&caller, &id).await?;
+    shared.enforce(&caller, Rule::ModifyImage, &image)?;
+    let (parts, who) = (shared.clone(), caller.0.clone());
+    let updated = shared.catalog.update_image(&id, move |image| {
+        // Visible and allowed a moment ago; the transaction has the record as it is now.
+        if !who.viewer.sees(image) || !who.may(Rule::ModifyImage, Some(image)) {
+            return Err(Error::no_image(image.id.as_str()));
+        }
+        let after = patch.apply(image, &parts.image_rules())?;
+        check_policy(&who, &patch, image, &after)?;
+        Ok(after)
+    });
+    let image = updated.await.map_err(|e| about(&id, e))??;
+    Ok(Json(shared.view(&image)).into_response())
+}
+
+/// What only some callers may change: the owner, and the audience beyond the project.
+fn check_policy(
+    caller: &policy::Caller,
+    patch: &Patch,
+    image: &Image,
+    after: &Attributes,
+) -> Result<(), Error> {
+    // For `add` as for `replace`: otherwise a member could give an image away.
+    if patch.touches("owner") && after.owner != image.owner && !caller.viewer.is_admin {
+        return Err(Error::Forbidden(
+            "Owner can't be updated by non admin.".into(),
+        ));
+    }
+    let rule = rule_of(after.visibility).filter(|_| after.visibility != image.visibility);
+    match rule.filter(|rule| !caller.may(*rule, Some(image))) {
+        Some(rule) => Err(Error::Forbidden(format!(
+            "You are not authorized to complete {} action.",
+            rule.as_str()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The media type of the body; parameters are tolerated.
+fn dialect(headers: &HeaderMap) -> Option<Dialect> {
+    let given = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = given.split(';').next()?.trim();
+    if media_type.eq_ignore_ascii_case(V21) {
+        Some(Dialect::V21)
+    } else if media_type.eq_ignore_ascii_case(V20) {
+        Some(Dialect::V20)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,166 @@
+//! `PATCH /v2/images/{id}` (contract 4.5).
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::app::TestApp;
+use crate::support::client::{Answer, full};
+use crate::support::{content, eventually};
+
+const V21: &str = "application/openstack-images-v2.1-json-patch";
+const V20: &str = "application/openstack-images-v2.0-json-patch";
+
+async fn patch(app: &TestApp, id: &str, media_type: &str, body: Value) -> Answer {
+    let headers = [("content-type", media_type), ("accept", "application/json")];
+    let path = format!("/v2/images/{id}");
+    app.client
+        .send(Method::PATCH, &path, &headers, full(body.to_string()))
+        .await
+}
+
+#[tokio::test]
+async fn patch_changes_attributes_and_properties_in_both_dialects() {
+    let app = TestApp::start().await;
+    let id = app
+        .client
+        .create(&json!({"name": "a", "os_distro": "debian"}))
+        .await;
+    let answer = patch(
+        &app,
+        &id,
+        &format!("{V21}; charset=utf-8"),
+        json!([
+            {"op": "add", "path": "/name", "value": "b"},
+            {"op": "remove", "path": "/os_distro"},
+            {"op": "add", "path": "/hw_cpu", "value": "4"},
+            {"op": "replace", "path": "/tags", "value": ["y", "x", "x"]},
+        ]),
+    )
+    .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let image = answer.json();
+    assert_eq!(
+        (&image["name"], &image["hw_cpu"], &image["tags"]),
+        (&json!("b"), &json!("4"), &json!(["x", "y"]))
+    );
+    assert_eq!(image.get("os_distro"), None);
+    assert_eq!(app.client.image(&id).await, image);
+    let old = patch(
+        &app,
+        &id,
+        V20,
+        json!([{"replace": "/visibility", "value": "public"}]),
+    )
+    .await;
+    assert_eq!(old.json()["visibility"], "public");
+    let mut app = app;
+    app.restart().await;
+    assert_eq!(app.client.image(&id).await, old.json());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn refused_patch_changes_nothing() {
+    let app = TestApp::start().await;
+    let id = app.client.create(&json!({"name": "a"})).await;
+    let before = app.client.image(&id).await;
+    for (media_type, body, status) in [
+        (
+            V21,
+            json!([{"op": "add", "path": "/name", "value": "b"}, {"op": "remove", "path": "/absent"}]),
+            409,
+        ),
+        (
+            V21,
+            json!([{"op": "add", "path": "/name", "value": "b"}, {"op": "add", "path": "/status", "value": "active"}]),
+            403,
+        ),
+        (
+            V21,
+            json!([{"op": "add", "path": "/name", "value": "b"}, {"op": "add", "path": "/min_ram", "value": -1}]),
+            400,
+        ),
+        (V20, json!([{"add": "/name", "value": "b"}]), 409),
+        (V21, json!({"name": "b"}), 400),
+        ("application/json", json!([]), 415),
+    ] {
+        let answer = patch(&app, &id, media_type, body.clone()).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.text());
+        if status == 415 {
+            assert_eq!(
+                answer.header("accept-patch").unwrap(),
+                format!("{V20}, {V21}")
+            );
+        }
+    }
+    assert_eq!(app.client.image(&id).await, before);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn patch_during_an_upload_is_kept() {
+    let app = TestApp::start().await;
+    let id = app.client.create_image().await;
+    let (more, rest) = tokio::sync::mpsc::channel::<bytes::Bytes>(1);
+    let body = futures_util::stream::unfold(rest, async |mut rest| {
+        rest.recv()
+            .await
+            .map(|bytes| (Ok(http_body::Frame::data(bytes)), rest))
+    });
+    let body = http_body_util::BodyExt::boxed_unsync(http_body_util::StreamBody::new(body));
+    let upload = app.client.put_file(&id, &[], body);
+    let meanwhile = async {
+        more.send(content::bytes(10)).await.unwrap();
+        eventually("the upload runs", async || {
+            (app.client.status(&id).await == "saving").then_some(())
+        })
+        .await;
+        let renamed = patch(
+            &app,
+            &id,
+            V21,
+            json!([{"op": "replace", "path": "/name", "value": "kept"}]),
+        )
+        .await;
+        assert_eq!(renamed.status, 200, "{}", renamed.text());
+        let fixed = patch(
+            &app,
+            &id,
+            V21,
+            json!([{"op": "replace", "path": "/disk_format", "value": "iso"}]),
+        )
+        .await;
+        assert_eq!(fixed.status, 403);
+        drop(more);
+    };
+    let (uploaded, ()) = tokio::join!(upload, meanwhile);
+    assert_eq!(uploaded.status, 204, "{}", uploaded.text());
+    let image = app.client.image(&id).await;
+    assert_eq!(
+        (&image["name"], &image["status"], &image["size"]),
+        (&json!("kept"), &json!("active"), &json!(10))
+    );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn protected_image_may_be_patched_and_then_deleted() {
+    let app = TestApp::start().await;
+    let id = app.client.create(&json!({"protected": true})).await;
+    assert_eq!(
+        app.client.delete(&format!("/v2/images/{id}")).await.status,
+        403
+    );
+    patch(
+        &app,
+        &id,
+        V21,
+        json!([{"op": "replace", "path": "/protected", "value": false}]),
+    )
+    .await;
+    assert_eq!(
+        app.client.delete(&format!("/v2/images/{id}")).await.status,
+        204
+    );
+    app.finish().await;
+}
