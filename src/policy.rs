@@ -22,6 +22,10 @@ pub enum Rule {
     UploadImage,
     /// `download_image`: needs the member role; a reader may look at the record only.
     DownloadImage,
+    /// `deactivate`.
+    Deactivate,
+    /// `reactivate`.
+    Reactivate,
     /// `publicize_image`.
     PublicizeImage,
     /// `communitize_image`.
@@ -30,7 +34,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Rule; 9] = [
+    pub const ALL: [Rule; 11] = [
         Rule::AddImage,
         Rule::GetImages,
         Rule::GetImage,
@@ -38,6 +42,8 @@ impl Rule {
         Rule::DeleteImage,
         Rule::UploadImage,
         Rule::DownloadImage,
+        Rule::Deactivate,
+        Rule::Reactivate,
         Rule::PublicizeImage,
         Rule::CommunitizeImage,
     ];
@@ -52,6 +58,8 @@ impl Rule {
             Rule::DeleteImage => "delete_image",
             Rule::UploadImage => "upload_image",
             Rule::DownloadImage => "download_image",
+            Rule::Deactivate => "deactivate",
+            Rule::Reactivate => "reactivate",
             Rule::PublicizeImage => "publicize_image",
             Rule::CommunitizeImage => "communitize_image",
         }
@@ -89,6 +97,8 @@ impl Caller {
             | Rule::ModifyImage
             | Rule::DeleteImage
             | Rule::UploadImage
+            | Rule::Deactivate
+            | Rule::Reactivate
             | Rule::CommunitizeImage => self.is_member && owns,
             Rule::PublicizeImage => false,
         }
@@ -130,6 +140,8 @@ mod tests {
             (Rule::DeleteImage, "yy----", "yy----"),
             (Rule::UploadImage, "yy----", "yy----"),
             (Rule::DownloadImage, "yy----", "yy-y--"),
+            (Rule::Deactivate, "yy----", "yy----"),
+            (Rule::Reactivate, "yy----", "yy----"),
             (Rule::PublicizeImage, "y-----", "y-----"),
             (Rule::CommunitizeImage, "yy----", "yy----"),
         ];

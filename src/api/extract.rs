@@ -76,6 +76,26 @@ impl FromRequestParts<Shared> for ImagePath {
     }
 }
 
+/// The image's id and a tag in the path.
+pub(super) struct TagPath {
+    pub(super) image: ImagePath,
+    pub(super) tag: String,
+}
+
+impl FromRequestParts<Shared> for TagPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Error> {
+        match Path::<(String, String)>::from_request_parts(parts, shared).await {
+            Ok(Path((image, tag))) => Ok(Self {
+                image: ImagePath(image),
+                tag,
+            }),
+            Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
+        }
+    }
+}
+
 /// Refuses a request that carries a body: 400.
 pub(super) struct NoBody;
 

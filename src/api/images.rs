@@ -1,11 +1,13 @@
 //! The image routes, a handler a file.
 
+pub(super) mod actions;
 pub(super) mod create;
 pub(super) mod delete;
 pub(super) mod download;
 pub(super) mod list;
 mod query;
 pub(super) mod show;
+pub(super) mod tags;
 pub(super) mod update;
 pub(super) mod upload;
 
@@ -18,7 +20,7 @@ use super::Parts;
 use super::error::Error;
 use super::extract::Caller;
 use crate::config::Limit;
-use crate::image::{Image, ImageId, ImageView, Rules, Visibility};
+use crate::image::{Image, ImageId, ImageView, Rules, Status, Visibility};
 use crate::policy::Rule;
 
 /// What the reference service says of its empty answers.
@@ -62,14 +64,16 @@ impl Parts {
         }
     }
 
-    fn view<'a>(&self, image: &'a Image) -> ImageView<'a> {
-        let names = image
-            .locations
-            .iter()
-            .map(|location| location.store.as_str());
+    /// The record as the caller sees it: a deactivated image keeps the places of its data from all but administrators.
+    fn view<'a>(&self, caller: &Caller, image: &'a Image) -> ImageView<'a> {
+        let shows_stores = image.status != Status::Deactivated || caller.0.viewer.is_admin;
+        let located = image.locations.iter().filter(|_| shows_stores);
         ImageView {
             image,
-            stores: self.transfers.stores().by_weight(names),
+            stores: self
+                .transfers
+                .stores()
+                .by_weight(located.map(|location| location.store.as_str())),
         }
     }
 }

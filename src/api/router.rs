@@ -46,6 +46,21 @@ pub(super) fn build(shared: &Shared) -> Router {
                 get(images::download::download).merge(put(images::upload::upload)),
             ),
         )
+        .route(
+            "/v2/images/{image_id}/tags/{tag}",
+            only(
+                "PUT, DELETE",
+                put(images::tags::add).merge(delete(images::tags::remove)),
+            ),
+        )
+        .route(
+            "/v2/images/{image_id}/actions/deactivate",
+            only("POST", post(images::actions::deactivate)),
+        )
+        .route(
+            "/v2/images/{image_id}/actions/reactivate",
+            only("POST", post(images::actions::reactivate)),
+        )
         .fallback(middleware::no_route)
         .layer(from_fn_with_state(shared.clone(), middleware::authenticate));
     let open = Router::new()

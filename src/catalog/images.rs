@@ -6,7 +6,16 @@ use sqlx::{Row, SqliteConnection};
 
 use super::rows;
 use super::{Catalog, Error, Garbage, OpenParts, Result, now};
-use crate::image::{Attributes, Image, ImageId, Status};
+use crate::image::{Attributes, Image, ImageId, InvalidTransition, Status};
+
+/// The two ends of deactivation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// Data only for administrators.
+    Deactivated,
+    /// Data for everybody who may download.
+    Active,
+}
 
 impl Catalog {
     /// Finds a live image: from the cache, else from the database.
@@ -72,6 +81,40 @@ impl Catalog {
             update(&mut tx, &image).await?;
             let image = this.commit(tx, &id).await?;
             Ok(Ok(image.ok_or(Error::Missing)?))
+        })
+        .await
+    }
+
+    /// Takes an image from active to deactivated or back, by compare-and-set; being there already is fine.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]; [`Error::Transition`] from any other status.
+    pub async fn activate_image(&self, id: &ImageId, to: Activation) -> Result<()> {
+        let (this, id) = (self.clone(), id.clone());
+        let (from, to) = match to {
+            Activation::Deactivated => (Status::Active, Status::Deactivated),
+            Activation::Active => (Status::Deactivated, Status::Active),
+        };
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            let image = rows::load(&mut tx, &id).await?.ok_or(Error::Missing)?;
+            if image.status == to {
+                return Ok(());
+            }
+            if image.status != from {
+                return Err(InvalidTransition {
+                    from: image.status,
+                    to,
+                }
+                .into());
+            }
+            sqlx::query("UPDATE images SET status = $1, updated_at = $2 WHERE id = $3")
+                .bind(to.as_str())
+                .bind(now())
+                .bind(id.as_str())
+                .execute(&mut *tx)
+                .await?;
+            this.commit(tx, &id).await.map(drop)
         })
         .await
     }

@@ -164,6 +164,22 @@ impl Attributes {
         Ok(())
     }
 
+    /// Adds one tag.
+    ///
+    /// # Errors
+    /// [`Reason::Malformed`] when it is too long, [`Reason::TooMany`] over the quota.
+    pub fn add_tag(&mut self, tag: &str, rules: &Rules<'_>) -> Result<(), InvalidImage> {
+        let had = self.tags.len();
+        self.tags.insert(short_text("tags", tag)?);
+        check_quota(
+            "image_tag_quota",
+            "tags",
+            self.tags.len(),
+            had,
+            rules.tag_quota,
+        )
+    }
+
     /// Checks the quotas. Having as many as `before` is fine also over a quota that was lowered since.
     pub(super) fn check_quotas(
         &self,
@@ -214,6 +230,10 @@ fn text(name: &str, value: &Value) -> Result<String, InvalidImage> {
     let text = value
         .as_str()
         .ok_or_else(|| malformed(name, "must be a string"))?;
+    short_text(name, text)
+}
+
+fn short_text(name: &str, text: &str) -> Result<String, InvalidImage> {
     if text.chars().count() > NAME_MAX_CHARS {
         return Err(malformed(name, "must be at most 255 characters long"));
     }

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actions;
 mod list;
 mod update;
 mod upload;

@@ -51,7 +51,7 @@ pub(in crate::api) async fn create(
         .await
         .map_err(|e| about(&id, e))?;
 
-    let mut response = (StatusCode::CREATED, Json(shared.view(&image))).into_response();
+    let mut response = (StatusCode::CREATED, Json(shared.view(&caller, &image))).into_response();
     let location = format!(
         "{}/v2/images/{id}",
         versions::request_url(&shared, &headers)

@@ -68,7 +68,10 @@ pub(in crate::api) async fn list(
         next: last.map(|image| query::link(PATH, &pairs, Some(image.id.as_str()))),
         first: query::link(PATH, &pairs, None),
         schema: "/v2/schemas/images",
-        images: found.iter().map(|image| shared.view(image)).collect(),
+        images: found
+            .iter()
+            .map(|image| shared.view(&caller, image))
+            .collect(),
     };
     Ok(Json(body).into_response())
 }

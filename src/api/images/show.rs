@@ -19,5 +19,5 @@ pub(in crate::api) async fn show(
     let id = path.id()?;
     let image = shared.visible_image(&caller, &id).await?;
     shared.enforce(&caller, Rule::GetImage, &image)?;
-    Ok(Json(shared.view(&image)).into_response())
+    Ok(Json(shared.view(&caller, &image)).into_response())
 }

@@ -50,7 +50,7 @@ pub(in crate::api) async fn update(
         Ok(after)
     });
     let image = updated.await.map_err(|e| about(&id, e))??;
-    Ok(Json(shared.view(&image)).into_response())
+    Ok(Json(shared.view(&caller, &image)).into_response())
 }
 
 /// What only some callers may change: the owner, and the audience beyond the project.

@@ -1,0 +1,68 @@
+//! `POST /v2/images/{id}/actions/deactivate` and `…/reactivate` (contract 1.6).
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use super::EMPTY_HTML;
+use crate::api::Shared;
+use crate::api::error::{Error, about};
+use crate::api::extract::{Caller, ImagePath, NoBody};
+use crate::catalog::{self, Activation};
+use crate::policy::Rule;
+
+/// Keeps the data from everybody but administrators.
+pub(in crate::api) async fn deactivate(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: ImagePath,
+) -> Result<Response, Error> {
+    change(
+        &shared,
+        &caller,
+        &path,
+        Rule::Deactivate,
+        Activation::Deactivated,
+    )
+    .await
+}
+
+/// Opens it again.
+pub(in crate::api) async fn reactivate(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: ImagePath,
+) -> Result<Response, Error> {
+    change(
+        &shared,
+        &caller,
+        &path,
+        Rule::Reactivate,
+        Activation::Active,
+    )
+    .await
+}
+
+async fn change(
+    shared: &Shared,
+    caller: &Caller,
+    path: &ImagePath,
+    rule: Rule,
+    to: Activation,
+) -> Result<Response, Error> {
+    let id = path.id()?;
+    let image = shared.visible_image(caller, &id).await?;
+    shared.enforce(caller, rule, &image)?;
+    match shared.catalog.activate_image(&id, to).await {
+        Ok(()) => Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response()),
+        // 403 and not 409: so the reference service answers here.
+        Err(catalog::Error::Transition(step)) => Err(Error::Forbidden(format!(
+            "Not allowed to {} an image in status '{}'.",
+            rule.as_str(),
+            step.from
+        ))),
+        Err(e) => Err(about(&id, e)),
+    }
+}

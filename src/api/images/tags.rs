@@ -1,0 +1,63 @@
+//! `PUT` and `DELETE /v2/images/{id}/tags/{tag}` (contract 1.6). Tags are UTF-8; Glance reads them as latin-1.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use super::EMPTY_HTML;
+use crate::api::Shared;
+use crate::api::error::{Error, about};
+use crate::api::extract::{Caller, NoBody, TagPath};
+use crate::image::Attributes;
+use crate::policy::Rule;
+
+/// Adds a tag; one that is there already is fine.
+pub(in crate::api) async fn add(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: TagPath,
+) -> Result<Response, Error> {
+    let parts = shared.clone();
+    change(&shared, &caller, path, move |attributes, tag| {
+        attributes
+            .add_tag(tag, &parts.image_rules())
+            .map_err(Error::from)
+    })
+    .await
+}
+
+/// Removes a tag.
+pub(in crate::api) async fn remove(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: TagPath,
+) -> Result<Response, Error> {
+    change(&shared, &caller, path, |attributes, tag| {
+        if attributes.tags.remove(tag) {
+            Ok(())
+        } else {
+            Err(Error::NoImage(format!("Tag '{tag}' is not on the image.")))
+        }
+    })
+    .await
+}
+
+async fn change(
+    shared: &Shared,
+    caller: &Caller,
+    TagPath { image, tag }: TagPath,
+    change: impl FnOnce(&mut Attributes, &str) -> Result<(), Error> + Send + 'static,
+) -> Result<Response, Error> {
+    let id = image.id()?;
+    let found = shared.visible_image(caller, &id).await?;
+    shared.enforce(caller, Rule::ModifyImage, &found)?;
+    let updated = shared.catalog.update_image(&id, move |image| {
+        let mut attributes = Attributes::of(image);
+        change(&mut attributes, &tag)?;
+        Ok::<_, Error>(attributes)
+    });
+    updated.await.map_err(|e| about(&id, e))??;
+    Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response())
+}
