@@ -13,7 +13,7 @@
 //! | [`catalog`] | durable records and the cache in front of them |
 //! | [`store`] | S3 stores: keys and bytes |
 //! | [`embedded`] | the S3 server inside, for laptops, tests and small sites |
-//! | [`image`], [`format`] | pure rules: the record, disk-image formats |
+//! | [`image`], [`format`](mod@format) | pure rules: the record, disk-image formats |
 //! | [`config`], [`telemetry`] | used by all, using nobody |
 
 mod api;

@@ -122,29 +122,37 @@ impl Transfers {
     /// lost catalog leaves. Keys that are not of our making are left alone.
     ///
     /// # Errors
-    /// When the catalog or a store is away.
+    /// The last of what went wrong; a store that is away does not keep the others waiting.
     pub async fn reap(&self) -> Result<()> {
+        let mut outcome = Ok(());
         for store in self.stores.iter() {
-            for open in store.list_uploads(store.prefix()).await? {
-                let Some(attempt) = attempt_of(&open.upload.key, store.prefix()) else {
-                    continue;
-                };
-                let age = open
-                    .initiated
-                    .and_then(|at| SystemTime::now().duration_since(at).ok());
-                if age.is_none_or(|age| age < UNOWNED_AGE)
-                    || self.catalog.is_upload_known(&attempt).await?
-                {
-                    continue;
-                }
-                store.abort_upload(&open.upload).await?;
-                tracing::info!(
-                    store.id = store.name(),
-                    object.key = open.upload.key,
-                    "aborted a multipart upload that nobody owns"
-                );
-                self.metrics.upload_reaped(store.name());
+            if let Err(e) = self.reap_store(store).await {
+                outcome = Err(e);
             }
+        }
+        outcome
+    }
+
+    async fn reap_store(&self, store: &Store) -> Result<()> {
+        for open in store.list_uploads(store.prefix()).await? {
+            let Some(attempt) = attempt_of(&open.upload.key, store.prefix()) else {
+                continue;
+            };
+            let age = open
+                .initiated
+                .and_then(|at| SystemTime::now().duration_since(at).ok());
+            if age.is_none_or(|age| age < UNOWNED_AGE)
+                || self.catalog.is_upload_known(&attempt).await?
+            {
+                continue;
+            }
+            store.abort_upload(&open.upload).await?;
+            tracing::info!(
+                store.id = store.name(),
+                object.key = open.upload.key,
+                "aborted a multipart upload that nobody owns"
+            );
+            self.metrics.upload_reaped(store.name());
         }
         Ok(())
     }

@@ -114,6 +114,7 @@ impl Client {
             .await
             .unwrap()
             .into_parts();
+        #[expect(clippy::disallowed_methods, reason = "test images are small")]
         let body = body.collect().await.unwrap().to_bytes();
         Answer {
             status: parts.status,

@@ -42,8 +42,11 @@ pub enum Fault {
     Shorten(u64),
 }
 
+/// Told method and path-with-query.
+type Matcher = Box<dyn Fn(&str, &str) -> bool + Send>;
+
 struct Rule {
-    matches: Box<dyn Fn(&str, &str) -> bool + Send>,
+    matches: Matcher,
     fault: Fault,
     /// Requests to let through before, and to break after that.
     skip: usize,
@@ -197,6 +200,7 @@ async fn forward(
     match &fault {
         Some(Fault::Answer(status, code)) => {
             // Read what the client sends, as real stores do, so that it sees the answer.
+            #[expect(clippy::disallowed_methods, reason = "one part of a test image")]
             let _ = request.body_mut().collect().await;
             let xml = format!(
                 "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>scripted</Message></Error>"

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Every test, on real stores as well, and a closing line that counts them: `N passed, N failed, N skipped`.
+#
+#   run.sh [CARGO TEST ARGUMENT...]         what `make test` does
+#   run.sh packages PROGRAM:PACKAGE[,...]   installs the packages of programs that are missing, or says how
+#
+# A test that cannot run here prints a line that begins with SKIPPED; each such line counts as one skipped test, and so
+# does a store that this machine cannot have. A store that should have come up and did not counts as a failure.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+log="var/test.log"
+stores=(tests/stores/{localstack,ceph,seaweedfs}.sh)
+export ORIEL_STORES_HOME="${ORIEL_STORES_HOME:-$PWD/var/stores}"
+
+# packages PROGRAM:PACKAGE[,...]...: 0 when every program is there, or is there now.
+packages() {
+  local missing=() programs=() pair as_root=()
+  for pair in "$@"; do
+    if command -v "${pair%%:*}" >/dev/null; then continue; fi
+    programs+=("${pair%%:*}")
+    IFS=, read -r -a names <<<"${pair#*:}"
+    missing+=("${names[@]}")
+  done
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  if command -v apt-get >/dev/null; then
+    if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
+    if [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; then
+      echo "installing ${missing[*]}" >&2
+      local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600)
+      "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null 2>&1 </dev/null && return
+      "${apt[@]}" update >/dev/null 2>&1 </dev/null || true
+      "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null </dev/null && return
+    fi
+  fi
+  echo "${programs[*]}: not here, and not installed by this user. On Debian: apt-get install ${missing[*]}" >&2
+  return 1
+}
+
+stop_stores() { tests/stores/all.sh stop >/dev/null 2>&1 || true; }
+
+# sum WORD: the sum of the numbers before WORD in the `test result:` lines.
+sum() { sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'; }
+
+run() {
+  local outcome=0 started=0 passed failed skipped store_faults
+  mkdir -p var
+  : >"$log"
+  # Without it the tests on real disk images skip themselves.
+  packages qemu-img:qemu-utils || true
+
+  # Programs come over the network while the tests compile; what goes wrong here is told by the start below.
+  local store installing=()
+  for store in "${stores[@]}"; do
+    "$store" install >/dev/null 2>&1 </dev/null &
+    installing+=($!)
+  done
+  if ! cargo test --locked --no-run "$@" </dev/null; then
+    wait "${installing[@]}" || true
+    echo "The tests do not compile."
+    echo "0 passed, 1 failed, 0 skipped"
+    return 1
+  fi
+  wait "${installing[@]}" || true
+
+  trap stop_stores EXIT
+  tests/stores/all.sh start </dev/null 2>&1 | tee -a "$log" || started=1
+  ORIEL_TEST_STORES_FILE="$ORIEL_STORES_HOME/available" \
+    cargo test --locked --no-fail-fast "$@" -- --show-output </dev/null 2>&1 | tee -a "$log" || outcome=$?
+  stop_stores
+  trap - EXIT
+
+  passed="$(sum passed)"
+  failed="$(sum failed)"
+  store_faults="$(grep -cE '^[a-z]+: FAILED: ' "$log" || true)"
+  skipped="$(($(sum ignored) + $(grep -cE '^([a-z]+: )?SKIPPED: ' "$log" || true)))"
+  failed=$((failed + store_faults))
+  # A test binary that was killed has no result of its own.
+  if [ $((outcome + started)) -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+
+  echo
+  grep -hE '^([a-z]+: )?(SKIPPED|FAILED): |^test .* \.\.\. (FAILED|ignored)' "$log" || true
+  echo "stores that ran: $(sed -nE 's/^([a-z]+): ready$/\1/p' "$log" | paste -sd' ')"
+  echo "$passed passed, $failed failed, $skipped skipped"
+  [ "$failed" -eq 0 ]
+}
+
+if [ "${1:-}" = packages ]; then
+  shift
+  packages "$@"
+else
+  run "$@"
+fi
