@@ -8,6 +8,7 @@
 mod support;
 
 mod actions;
+mod download;
 mod list;
 mod update;
 mod upload;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::eventually;
 use super::proxy::FaultProxy;
 use super::store::{Bucket, Embedded, Endpoint};
@@ -135,14 +135,27 @@ impl TestApp {
         &self.config
     }
 
+    /// The catalog's database, to bring about what takes a long time or another release.
+    pub async fn database(&self) -> sqlx::SqlitePool {
+        let options = sqlx::sqlite::SqliteConnectOptions::new();
+        sqlx::SqlitePool::connect_with(options.filename(&self.config.catalog.path))
+            .await
+            .unwrap()
+    }
+
     /// A folder of the test's own.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }
 
+    /// `GET /metrics`.
+    pub async fn scrape(&self) -> Answer {
+        self.metrics.get("/metrics").await
+    }
+
     /// The value of a metric line that begins with `name` (labels included), 0 when there is none.
     pub async fn metric(&self, name: &str) -> f64 {
-        let text = self.metrics.get("/metrics").await.text();
+        let text = self.scrape().await.text();
         let line = text.lines().find(|line| {
             line.strip_prefix(name)
                 .is_some_and(|rest| rest.starts_with(' '))

@@ -7,10 +7,12 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod app;
+pub mod child;
 pub mod client;
 pub mod content;
 pub mod proxy;
 pub mod store;
+pub mod tokens;
 
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -28,6 +29,8 @@ pub enum Fault {
     Answer(StatusCode, &'static str),
     /// The answer comes late.
     Delay(Duration),
+    /// The request reaches the store only when the test says so.
+    Hold(Arc<Notify>),
     /// The request never gets an answer (the connection stays open).
     Hang,
     /// The connection breaks before any answer; the store never sees the request.
@@ -36,6 +39,8 @@ pub enum Fault {
     LoseAnswer,
     /// The answer's body breaks off after so many bytes.
     ResetAfter(u64),
+    /// The answer's body pauses for ever after so many bytes.
+    StallAfter(u64),
     /// The answer's body ends cleanly after so many bytes, without a length.
     EndAfter(u64),
     /// The answer claims and carries fewer bytes than the store sent.
@@ -216,6 +221,7 @@ async fn forward(
         Some(Fault::Hang) => return std::future::pending().await,
         Some(Fault::Refuse) => return Err("scripted".into()),
         Some(Fault::Delay(pause)) => tokio::time::sleep(*pause).await,
+        Some(Fault::Hold(release)) => release.notified().await,
         _ => {}
     }
     // The signature covers the Host header, so it stays as the client sent it.
@@ -224,14 +230,15 @@ async fn forward(
     let (mut parts, body) = pool.request(request).await?.into_parts();
     let body = match fault {
         Some(Fault::LoseAnswer) => return Err("scripted".into()),
-        Some(Fault::ResetAfter(bytes)) => cut(body, bytes, true),
+        Some(Fault::ResetAfter(bytes)) => cut(body, bytes, End::Reset),
+        Some(Fault::StallAfter(bytes)) => cut(body, bytes, End::Never),
         Some(Fault::EndAfter(bytes)) => {
             parts.headers.remove(CONTENT_LENGTH);
-            cut(body, bytes, false)
+            cut(body, bytes, End::Clean)
         }
         Some(Fault::Shorten(bytes)) => {
             parts.headers.insert(CONTENT_LENGTH, bytes.into());
-            cut(body, bytes, false)
+            cut(body, bytes, End::Clean)
         }
         _ => body.map_err(Error::from).boxed_unsync(),
     };
@@ -254,11 +261,23 @@ fn next_fault(script: &Mutex<Script>, method: &str, path: &str) -> Option<Fault>
     None
 }
 
-/// The first `bytes` of a body, then a break or a clean end.
-fn cut(body: Incoming, bytes: u64, with_reset: bool) -> Body {
+/// What follows the bytes that are let through.
+#[derive(Clone, Copy)]
+enum End {
+    Reset,
+    Clean,
+    Never,
+}
+
+/// The first `bytes` of a body, then the end.
+fn cut(body: Incoming, bytes: u64, end: End) -> Body {
     let stream = futures_util::stream::unfold((body, bytes), move |(mut body, left)| async move {
         if left == 0 {
-            return with_reset.then(|| (Err(Error::from("scripted")), (body, u64::MAX)));
+            return match end {
+                End::Reset => Some((Err(Error::from("scripted")), (body, u64::MAX))),
+                End::Clean => None,
+                End::Never => std::future::pending().await,
+            };
         }
         let frame = loop {
             match body.frame().await? {

@@ -1,0 +1,108 @@
+//! The binary, run as a process of its own.
+
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use super::client::Client;
+use super::eventually;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_oriel");
+
+/// What a command that ends by itself printed.
+#[derive(Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs the binary to its end.
+pub async fn oriel(arguments: &[&str]) -> Output {
+    let output = Command::new(BINARY)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(super::DEADLINE, output)
+        .await
+        .expect("the command ends by itself")
+        .unwrap();
+    Output {
+        status: output.status,
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A running `oriel serve`; killed when dropped.
+pub struct Server {
+    pub client: Client,
+    process: Child,
+    log: Arc<Mutex<String>>,
+    reading: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts it on a configuration file with `server.listen = "127.0.0.1:0"`, and waits until it says its address.
+    pub async fn start(config: &Path) -> Self {
+        let mut process = Command::new(BINARY)
+            .args(["serve", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let shared = Arc::clone(&log);
+        #[expect(clippy::disallowed_methods, reason = "ends with the process")]
+        let reading = tokio::spawn(async move {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let mut log = shared.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let address = eventually("the service says its address", async || {
+            let log = log.lock().unwrap();
+            let (_, rest) = log.split_once("listen=")?;
+            rest.split_whitespace().next()?.parse().ok()
+        })
+        .await;
+        Self {
+            client: Client::new(address),
+            process,
+            log,
+            reading,
+        }
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Sends SIGTERM.
+    pub async fn terminate(&self) {
+        let id = self.process.id().expect("it still runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until it has ended by itself; gives its status and its whole log.
+    pub async fn ended(mut self) -> (ExitStatus, String) {
+        let status = tokio::time::timeout(super::DEADLINE, self.process.wait())
+            .await
+            .expect("the service ends")
+            .unwrap();
+        self.reading.await.unwrap();
+        let log = self.log.lock().unwrap().clone();
+        (status, log)
+    }
+}
