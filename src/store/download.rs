@@ -34,7 +34,8 @@ impl Store {
     /// Opens a read of `span`, or of the whole object of `size` bytes. With `etag` the object must still be that one.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Changed`] when the ETag or the length is another, and every class of trouble.
+    /// [`Error::Missing`], [`Error::Changed`] when the ETag or the length is another, and every class of trouble; an
+    /// answer without a length is [`Error::Busy`].
     pub async fn open(
         &self,
         key: &str,
@@ -51,7 +52,10 @@ impl Store {
             .set_if_match(etag.map(str::to_owned))
             .set_range((!is_whole).then(|| format!("bytes={}-{}", span.first, span.last)));
         let opened = self.call(StoreOperation::GetObject, request.send()).await?;
-        if opened.content_length.and_then(|n| u64::try_from(n).ok()) != Some(span.length()) {
+        // Without a length an answer that ends early, or that ignores the range, looks like a good one.
+        let length = opened.content_length.and_then(|n| u64::try_from(n).ok());
+        let length = length.ok_or_else(|| Error::broken("the store's answer has no length"))?;
+        if length != span.length() {
             return Err(Error::Changed);
         }
         Ok(Download {
