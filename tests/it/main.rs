@@ -9,6 +9,7 @@ mod support;
 
 mod actions;
 mod download;
+mod download_faults;
 mod list;
 mod update;
 mod upload;
