@@ -9,6 +9,7 @@ mod support;
 
 mod actions;
 mod download;
+mod download_copies;
 mod download_faults;
 mod list;
 mod update;
