@@ -12,5 +12,6 @@ mod download;
 mod download_copies;
 mod download_faults;
 mod list;
+mod routes;
 mod update;
 mod upload;
