@@ -12,6 +12,8 @@ mod download;
 mod download_copies;
 mod download_faults;
 mod list;
+mod list_pages;
+mod records;
 mod routes;
 mod update;
 mod upload;

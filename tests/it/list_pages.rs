@@ -1,0 +1,235 @@
+//! `GET /v2/images`: pages, scoping and what a query may say (contract 4.9).
+
+use std::collections::BTreeSet;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::app::{Options, TestApp};
+use crate::support::client::Client;
+use crate::support::tokens::Tokens;
+
+fn ids(page: &Value) -> Vec<String> {
+    let images = page["images"].as_array().unwrap();
+    images
+        .iter()
+        .map(|image| image["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn names(client: &Client) -> BTreeSet<String> {
+    let page = client.get("/v2/images").await.json();
+    let images = page["images"].as_array().unwrap();
+    images
+        .iter()
+        .map(|image| image["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn create(app: &TestApp, count: usize) -> Vec<String> {
+    let mut made = Vec::new();
+    for n in 0..count {
+        made.push(app.client.create(&json!({"name": format!("i{n}")})).await);
+    }
+    made.reverse();
+    made
+}
+
+#[tokio::test]
+async fn empty_list_has_its_links_and_no_next() {
+    let app = TestApp::start().await;
+    let answer = app.client.get("/v2/images").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(
+        answer.json(),
+        json!({"images": [], "first": "/v2/images", "schema": "/v2/schemas/images"})
+    );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn listed_image_is_the_record_that_show_gives() {
+    let app = TestApp::start().await;
+    let body = json!({"name": "n", "tags": ["t"], "hw_disk_bus": "scsi", "disk_format": "raw", "container_format": "bare"});
+    let id = app.client.create(&body).await;
+    app.client
+        .put_file(&id, &[], crate::support::client::full("data"))
+        .await;
+    let page = app.client.get("/v2/images").await.json();
+    assert_eq!(page["images"], json!([app.client.image(&id).await]));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn pages_follow_next_newest_first_without_gap_or_repeat() {
+    let app = TestApp::start().await;
+    let made = create(&app, 7).await;
+    for limit in [1, 2, 3, 7, 8] {
+        let mut path = format!("/v2/images?limit={limit}");
+        let first = path.clone();
+        let mut found = Vec::new();
+        loop {
+            let page = app.client.get(&path).await.json();
+            let ids = ids(&page);
+            assert_eq!(page["first"], *first);
+            // Present exactly when the page is full, also when nothing follows.
+            assert_eq!(page["next"].is_string(), ids.len() == limit, "{path}");
+            if let Some(last) = ids.last().filter(|_| ids.len() == limit) {
+                assert_eq!(page["next"], format!("{first}&marker={last}"));
+            }
+            found.extend(ids);
+            match page["next"].as_str() {
+                Some(next) => path = next.to_owned(),
+                None => break,
+            }
+        }
+        assert_eq!(found, made, "limit {limit}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn limit_has_a_default_and_a_silent_maximum() {
+    let app = TestApp::with(Options {
+        tables: "[images]\nlimit_default = 2\nlimit_max = 3\n".into(),
+        ..Options::default()
+    })
+    .await;
+    let made = create(&app, 5).await;
+    for (query, count) in [
+        ("", 2),
+        ("?limit=3", 3),
+        ("?limit=4", 3),
+        ("?limit=99999999999999", 3),
+        ("?limit=0", 0),
+    ] {
+        let page = app.client.get(&format!("/v2/images{query}")).await.json();
+        assert_eq!(ids(&page), made[..count], "{query}");
+        assert_eq!(page["next"].is_string(), count > 0, "{query}");
+    }
+    let mut walked = Vec::new();
+    let mut path = "/v2/images".to_owned();
+    loop {
+        let page = app.client.get(&path).await.json();
+        walked.extend(ids(&page));
+        match page["next"].as_str() {
+            Some(next) => path = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(walked, made, "without a limit of its own");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn bad_limit_marker_or_filter_is_400_and_named() {
+    let app = TestApp::start().await;
+    let gone = app.client.create_image().await;
+    app.client.delete(&format!("/v2/images/{gone}")).await;
+    let deleted = format!("marker={gone}");
+    for (query, word) in [
+        ("limit=-1", "limit"),
+        ("limit=", "limit"),
+        ("limit=x", "limit"),
+        ("limit=1.5", "limit"),
+        ("limit=1&limit=2", "limit"),
+        ("marker=", "marker"),
+        ("marker=no-uuid", "marker"),
+        ("marker=00000000-0000-4000-8000-000000000000", "marker"),
+        (&deleted, "marker"),
+        ("changes-since=2026-01-01", "changes-since"),
+        ("sort_key=nonsense", "sort_key"),
+        ("sort_dir=up", "sort_dir"),
+        ("sort_key=name&sort_dir=asc&sort_dir=asc", "sort_dir"),
+        ("sort=name:up", "sort"),
+        ("sort=", "sort"),
+        ("sort=name,,id", "sort"),
+        ("sort=name&sort_key=id", "sort"),
+        ("visibility=secret", "visibility"),
+        ("member_status=maybe", "member_status"),
+        ("os_hidden=maybe", "os_hidden"),
+        ("protected=True", "protected"),
+        ("created_at=gt:yesterday", "created_at"),
+        ("updated_at=x", "updated_at"),
+        ("size_min=x", "size_min"),
+        ("name=in:%22a", "name"),
+    ] {
+        let answer = app.client.get(&format!("/v2/images?{query}")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
+        assert!(answer.text().contains(word), "{query}: {}", answer.text());
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn list_holds_what_the_caller_may_see_and_did_not_hide() {
+    let tokens = Tokens::new();
+    let app = tokens.start(Options::default()).await;
+    for (name, owner) in [
+        ("own", json!("own")),
+        ("foreign", json!("third")),
+        ("ownerless", json!(null)),
+    ] {
+        for visibility in ["private", "shared", "community", "public"] {
+            let body = json!({"name": format!("{name}-{visibility}"), "owner": owner, "visibility": visibility});
+            app.client.create(&body).await;
+        }
+    }
+    for visibility in ["private", "public"] {
+        let body =
+            json!({"name": "hidden", "owner": "own", "visibility": visibility, "os_hidden": true});
+        app.client.create(&body).await;
+    }
+    let ownerless = ["private", "shared", "community", "public"].map(|v| format!("ownerless-{v}"));
+    let expect = |more: &[&str]| -> BTreeSet<String> {
+        let more = more.iter().map(|name| (*name).to_owned());
+        ownerless.iter().cloned().chain(more).collect()
+    };
+    let own = [
+        "own-private",
+        "own-shared",
+        "own-community",
+        "own-public",
+        "foreign-public",
+    ];
+    for (token, expected) in [
+        ("member-token", expect(&own)),
+        ("reader-token", expect(&own)),
+        ("stranger-token", expect(&["own-public", "foreign-public"])),
+        (
+            "admin-token",
+            expect(&[
+                "own-private",
+                "own-shared",
+                "own-public",
+                "foreign-private",
+                "foreign-shared",
+                "foreign-public",
+            ]),
+        ),
+    ] {
+        let client = app.client.with_token(token);
+        assert_eq!(names(&client).await, expected, "{token}");
+    }
+    let roleless = app.client.with_token("roleless-token");
+    assert_eq!(roleless.get("/v2/images").await.status, 403);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn marker_must_be_an_image_the_caller_sees() {
+    let tokens = Tokens::new();
+    let app = tokens.start(Options::default()).await;
+    let id = app.client.create(&json!({"owner": "own"})).await;
+    let path = format!("/v2/images?marker={id}");
+    for (token, status) in [
+        ("member-token", 200),
+        ("admin-token", 200),
+        ("stranger-token", 400),
+    ] {
+        let answer = app.client.with_token(token).get(&path).await;
+        assert_eq!(answer.status, status, "{token}");
+    }
+    app.finish().await;
+}
