@@ -16,10 +16,14 @@ const SWEEP_EVERY: Duration = Duration::from_secs(15);
 /// A store that was away at the start is asked again so often.
 const PREPARE_EVERY: Duration = Duration::from_secs(5);
 
+/// How long a job goes on with its unit once it is to stop. A store may take minutes to fail, and what is left undone is
+/// found again at the next start.
+const LAST_UNIT: Duration = Duration::from_secs(2);
+
 /// Nothing waits for it, and listing a bucket's uploads is not free.
 const REAP_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// Starts every job; they end when `stop` is cancelled, each after its unit.
+/// Starts every job; they end when `stop` is cancelled, each after its unit, or in the middle of one that takes too long.
 pub fn start(
     transfers: &Arc<Transfers>,
     lease: Duration,
@@ -52,7 +56,8 @@ pub async fn prepare_stores(
     let (transfers, stop) = (Arc::clone(transfers), stop.clone());
     let preparing = tasks.spawn(async move {
         let stores = transfers.stores().iter();
-        futures_util::future::join_all(stores.map(|store| prepare(store, &stop))).await;
+        let prepared = futures_util::future::join_all(stores.map(|store| prepare(store, &stop)));
+        let _ = unless_stopped(&stop, prepared).await;
     });
     let _ = tokio::time::timeout(patience, preparing).await;
 }
@@ -82,7 +87,11 @@ async fn repeat(
     stop: &CancellationToken,
 ) {
     loop {
-        if let Err(e) = job(transfers).await {
+        let Some(done) = unless_stopped(stop, job(transfers)).await else {
+            tracing::warn!(job = name, "job given up in the middle");
+            return;
+        };
+        if let Err(e) = done {
             tracing::warn!(
                 job = name,
                 error = &e as &dyn std::error::Error,
@@ -93,5 +102,17 @@ async fn repeat(
             () = tokio::time::sleep(period) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// Carries work out; `None` when it outlasts the stop by [`LAST_UNIT`].
+async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+    let given_up = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_UNIT).await;
+    };
+    tokio::select! {
+        done = work => Some(done),
+        () = given_up => None,
     }
 }
