@@ -162,7 +162,7 @@ impl App {
 
 /// The rule between two sections that the configuration cannot check alone: a part must fit the budget twice, one being
 /// filled while one is sent.
-fn check_memory(config: &Config) -> anyhow::Result<()> {
+pub(crate) fn check_memory(config: &Config) -> anyhow::Result<()> {
     let Images { size_cap, .. } = config.images;
     for (name, store) in &config.store {
         let needed = 2 * largest_part(store.part_size.bytes(), size_cap.bytes());
