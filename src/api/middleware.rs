@@ -82,10 +82,12 @@ pub(super) async fn negotiate(
     if request.method() == Method::OPTIONS {
         return StatusCode::OK.into_response();
     }
+    // CONNECT has no path, and `*` is one without a slash.
     let path = request.uri().path();
-    let (first, rest) = path[1..]
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let (first, rest) = path
         .split_once('/')
-        .map_or((&path[1..], None), |(first, rest)| (first, Some(rest)));
+        .map_or((path, None), |(first, rest)| (first, Some(rest)));
     if first.is_empty() || matches!(first, "versions" | "healthcheck") {
         return next.run(request).await;
     }

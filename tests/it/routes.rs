@@ -333,6 +333,32 @@ async fn reason_phrases_are_the_reference_services() {
 }
 
 #[tokio::test]
+async fn odd_request_targets_get_an_answer() {
+    let app = TestApp::start().await;
+    for (line, status) in [
+        ("CONNECT example.org:443", 501),
+        ("GET *", 300),
+        ("OPTIONS *", 200),
+        ("GET http://example.org", 300),
+        ("GET http://example.org/v2.7/images", 200),
+        ("GET /%", 300),
+        ("GET /v2/images/%", 404),
+        ("GET /v2?x", 302),
+    ] {
+        let mut raw = app.client.raw().await;
+        raw.write(format!(
+            "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        ))
+        .await;
+        let answer = raw.read_to_close().await;
+        let answer = String::from_utf8_lossy(&answer);
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&expected), "{line}: {answer}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn request_id_is_given_to_every_answer_and_a_sane_one_is_echoed() {
     let app = TestApp::start().await;
     for path in ["/v2/images", "/v2/nothing", ABSENT] {
