@@ -378,6 +378,44 @@ async fn reader_may_see_an_image_but_not_download_it() {
 }
 
 #[tokio::test]
+async fn deactivated_image_is_403_but_for_administrators() {
+    let tokens = Tokens::new();
+    let mut app = tokens.start(Options::default()).await;
+    let id = app
+        .client
+        .with_token("member-token")
+        .upload(Bytes::from_static(TEN))
+        .await;
+    app.shut_down().await;
+    let database = app.database().await;
+    let sql = "UPDATE images SET status = $1";
+    let to = async |status: &str| {
+        let done = sqlx::query(sql).bind(status).execute(&database).await;
+        assert_eq!(done.unwrap().rows_affected(), 1);
+    };
+    to("deactivated").await;
+    app.restart().await;
+    for (token, status) in [
+        ("admin-token", StatusCode::OK),
+        ("member-token", StatusCode::FORBIDDEN),
+        ("reader-token", StatusCode::FORBIDDEN),
+        ("stranger-token", StatusCode::NOT_FOUND),
+    ] {
+        let answer = get(&app.client.with_token(token), &id, &[]).await;
+        assert_eq!(answer.status, status, "{token}");
+        if status == StatusCode::FORBIDDEN {
+            assert!(answer.text().contains("has been deactivated"), "{token}");
+        }
+    }
+    app.shut_down().await;
+    to("active").await;
+    database.close().await;
+    app.restart().await;
+    app.client = app.client.with_token("admin-token");
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn image_that_is_not_there_is_404_and_named() {
     let app = TestApp::start().await;
     for id in ["00000000-0000-4000-8000-000000000000", "no-uuid", "%20"] {

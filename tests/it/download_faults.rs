@@ -226,6 +226,29 @@ async fn object_that_is_gone_is_404_and_not_an_empty_image() {
     app.finish().await;
 }
 
+#[tokio::test]
+async fn image_in_a_store_that_is_no_longer_configured_is_503() {
+    let mut app = TestApp::start().await;
+    let id = app.client.upload(content::bytes(1000)).await;
+    let moved = async |app: &TestApp, store: &str| {
+        let database = app.database().await;
+        let update = sqlx::query("UPDATE image_locations SET store = $1");
+        let done = update.bind(store).execute(&database).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        database.close().await;
+    };
+    app.shut_down().await;
+    moved(&app, "gone").await;
+    app.restart().await;
+    let answer = app.client.get(&file(&id)).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    app.shut_down().await;
+    moved(&app, "main").await;
+    app.restart().await;
+    assert_eq!(app.client.get(&file(&id)).await.status, StatusCode::OK);
+    app.finish().await;
+}
+
 /// Puts other bytes of the same length in the place of the only object.
 async fn replace_object(app: &TestApp, length: u64) {
     let key = app.bucket.keys().await.pop_first().unwrap();

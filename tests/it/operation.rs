@@ -164,6 +164,28 @@ async fn idle_connections_do_not_delay_the_stop() {
 }
 
 #[tokio::test]
+async fn client_that_sends_no_request_is_cut() {
+    let app = TestApp::with(Options {
+        server: "header_timeout = \"1s\"".into(),
+        ..Options::default()
+    })
+    .await;
+    let mut silent = app.client.raw().await;
+    let mut slow = app.client.raw().await;
+    slow.write("GET /versions HTTP/1.1\r\nhost: ").await;
+    let mut kept = app.client.raw().await;
+    kept.write("GET /healthcheck HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await;
+    let answer = String::from_utf8(kept.read_to_close().await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    for raw in [&mut silent, &mut slow] {
+        let answer = String::from_utf8(raw.read_to_close().await).unwrap();
+        assert!(!answer.contains(" 200 "), "{answer}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn store_that_hangs_does_not_delay_the_stop() {
     let mut app = TestApp::with_faults().await;
     let id = app.client.upload(content::bytes(1000)).await;
