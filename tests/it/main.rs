@@ -19,3 +19,4 @@ mod records;
 mod routes;
 mod update;
 mod upload;
+mod upload_refusals;

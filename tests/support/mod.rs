@@ -13,6 +13,7 @@ pub mod content;
 pub mod proxy;
 pub mod store;
 pub mod tokens;
+pub mod upload;
 
 use std::time::Duration;
 
