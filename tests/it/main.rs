@@ -19,4 +19,6 @@ mod records;
 mod routes;
 mod update;
 mod upload;
+mod upload_clients;
+mod upload_faults;
 mod upload_refusals;
