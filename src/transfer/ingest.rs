@@ -20,6 +20,7 @@ use super::digest::{Digester, Digests};
 use super::lease::{self, Reservation};
 use super::plan::PartPlan;
 use super::read::{Part, Reader, Received};
+use super::send::Sent;
 use super::{Error, Result, Transfers, cleanup, send};
 use crate::catalog::{self, Intent, NewUpload, Upload};
 use crate::format::{self, INSPECTED_CONTAINER_FORMAT, Inspection};
@@ -111,14 +112,28 @@ impl Transfers {
             upload_id: None,
             intent: None,
         };
+        let lease = self.rules.lease;
+        let (facts, sent) = tokio::select! {
+            taken = self.take_in(job, &upload, body) => taken?,
+            lost = lease::keep(&self.catalog, attempt, lease) => return Err(lost),
+            () = self.stop.cancelled() => return Err(Error::Stopping),
+        };
+        // From here on nothing is dropped half-way: the store might still publish after the roll back has looked. A
+        // lost lease is found out by the catalog, and a process that stops meanwhile leaves its intent to recovery.
+        let mut publishing = std::pin::pin!(self.publish(job, &upload, Intent { facts }, sent));
         tokio::select! {
-            done = self.carry_out(job, &upload, body) => done,
-            lost = lease::keep(&self.catalog, attempt, self.rules.lease) => Err(lost),
-            () = self.stop.cancelled() => Err(Error::Stopping),
+            done = &mut publishing => done,
+            _ = lease::keep(&self.catalog, attempt, lease) => publishing.await,
         }
     }
 
-    async fn carry_out<B>(&self, job: &Ingest, upload: &Upload, body: &mut B) -> Result<Arc<Image>>
+    /// Reads the body to its end; the bytes are in the store or in memory, and nothing is visible yet.
+    async fn take_in<B>(
+        &self,
+        job: &Ingest,
+        upload: &Upload,
+        body: &mut B,
+    ) -> Result<(DataFacts, Sent)>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
     {
@@ -142,12 +157,18 @@ impl Transfers {
         let (received, digests, sent) = tokio::try_join!(
             reader.run(body, to_digest, to_send),
             digest_parts_of(digest_parts, self.digests.start(self.rules.algorithm)),
-            send::send_parts(send_parts, &job.store, &self.catalog, upload),
+            send::send_parts(send_parts, &self.tasks, &job.store, &self.catalog, upload),
         )?;
+        Ok((review(&job.image, received, digests)?, sent))
+    }
 
-        let intent = Intent {
-            facts: review(&job.image, received, digests)?,
-        };
+    async fn publish(
+        &self,
+        job: &Ingest,
+        upload: &Upload,
+        intent: Intent,
+        sent: Sent,
+    ) -> Result<Arc<Image>> {
         match self
             .catalog
             .intend(&upload.attempt, &intent, self.rules.quota)

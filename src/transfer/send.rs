@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 use super::read::Part;
 use super::{Error, Result};
@@ -34,7 +35,8 @@ pub(super) fn metadata(image: &ImageId, attempt: &AttemptId) -> HashMap<String, 
 /// Sends parts as they come, a window of them at once. A failed part is tried again from memory by the SDK.
 pub(super) async fn send_parts(
     mut parts: mpsc::Receiver<Arc<Part>>,
-    store: &Store,
+    tasks: &TaskTracker,
+    store: &Arc<Store>,
     catalog: &Catalog,
     upload: &Upload,
 ) -> Result<Sent> {
@@ -45,12 +47,13 @@ pub(super) async fn send_parts(
     if first.is_last {
         return Ok(Sent::Whole(first));
     }
-    let multipart = store
-        .create_upload(&upload.key, metadata(&upload.image, &upload.attempt))
-        .await?;
-    catalog
-        .note_multipart(&upload.attempt, &multipart.upload_id)
-        .await?;
+    let multipart = tasks
+        .spawn(open_upload(
+            Arc::clone(store),
+            catalog.clone(),
+            upload.clone(),
+        ))
+        .await??;
 
     let rest = stream::unfold(parts, async |mut parts| {
         parts.recv().await.map(|part| (part, parts))
@@ -67,6 +70,34 @@ pub(super) async fn send_parts(
         .try_collect::<Vec<_>>()
         .await?;
     Ok(Sent::Parts(multipart, sent))
+}
+
+/// Opens the multipart upload and records it. Runs to its end also when the client has left: a request that is dropped
+/// half-way may still be carried out by the store, and then nobody would know of the upload.
+async fn open_upload(
+    store: Arc<Store>,
+    catalog: Catalog,
+    upload: Upload,
+) -> Result<MultipartUpload> {
+    let multipart = store
+        .create_upload(&upload.key, metadata(&upload.image, &upload.attempt))
+        .await?;
+    if let Err(e) = catalog
+        .note_multipart(&upload.attempt, &multipart.upload_id)
+        .await
+    {
+        // The attempt was rolled back meanwhile, so this is the last chance to close what was opened.
+        if let Err(e) = store.abort_upload(&multipart).await {
+            tracing::warn!(
+                store.id = store.name(),
+                object.key = upload.key,
+                error = &e as &dyn std::error::Error,
+                "multipart upload left open, the reaper will find it"
+            );
+        }
+        return Err(e.into());
+    }
+    Ok(multipart)
 }
 
 /// Makes the object visible in the store and returns its ETag. Whether a lost answer meant success is found out by
