@@ -164,7 +164,7 @@ async fn wrong_method_is_405_with_the_allow_of_the_contract() {
         (
             &image,
             "GET, PATCH, DELETE",
-            ["HEAD", "PUT", "POST", "POST", "FOO", "TRACE"],
+            ["HEAD", "PUT", "POST", "LINK", "FOO", "TRACE"],
         ),
         (
             &file,
