@@ -8,6 +8,7 @@
 mod support;
 
 mod actions;
+mod crash;
 mod download;
 mod download_copies;
 mod download_faults;

@@ -95,6 +95,11 @@ impl Server {
         assert!(sent.unwrap().success());
     }
 
+    /// Sends SIGKILL and waits until the process is gone.
+    pub async fn kill(mut self) {
+        self.process.kill().await.unwrap();
+    }
+
     /// Waits until it has ended by itself; gives its status and its whole log.
     pub async fn ended(mut self) -> (ExitStatus, String) {
         let status = tokio::time::timeout(super::DEADLINE, self.process.wait())
