@@ -13,6 +13,8 @@ use super::eventually;
 use super::proxy::FaultProxy;
 use super::store::{Bucket, Embedded, Endpoint};
 
+const CONFIG_FILE: &str = "oriel.toml";
+
 /// What a test may choose.
 pub struct Options {
     /// Top-level keys.
@@ -111,6 +113,7 @@ impl TestApp {
         );
         let config =
             Config::from_parts(&text, []).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+        std::fs::write(dir.path().join(CONFIG_FILE), &text).unwrap();
         let bucket = Bucket::new(&endpoint, &options.bucket);
         let (client, metrics, stop, running) = run(config.clone()).await;
         Self {
@@ -141,6 +144,11 @@ impl TestApp {
         sqlx::SqlitePool::connect_with(options.filename(&self.config.catalog.path))
             .await
             .unwrap()
+    }
+
+    /// The same as a file, for a process of its own on the same catalog and store.
+    pub fn config_file(&self) -> std::path::PathBuf {
+        self.dir.path().join(CONFIG_FILE)
     }
 
     /// A folder of the test's own.

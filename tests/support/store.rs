@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
+use bytes::Bytes;
 use oriel::embedded::EmbeddedStore;
 use tempfile::TempDir;
 
@@ -110,5 +111,21 @@ impl Bucket {
             .into_iter()
             .filter_map(|upload| upload.key)
             .collect()
+    }
+
+    /// Stores an object without the service.
+    pub async fn put(&self, key: &str, bytes: Bytes) {
+        let put = self.s3.put_object().bucket(&self.name).key(key);
+        put.body(bytes.into()).send().await.unwrap();
+    }
+
+    /// Deletes every object and the bucket itself, for stores that outlive the test.
+    pub async fn remove(&self) {
+        for key in self.keys().await {
+            let delete = self.s3.delete_object().bucket(&self.name).key(key);
+            delete.send().await.unwrap();
+        }
+        let delete = self.s3.delete_bucket().bucket(&self.name);
+        delete.send().await.unwrap();
     }
 }
