@@ -118,11 +118,14 @@ impl Transfers {
             lost = lease::keep(&self.catalog, attempt, lease) => return Err(lost),
             () = self.stop.cancelled() => return Err(Error::Stopping),
         };
-        // From here on nothing is dropped half-way: the store might still publish after the roll back has looked. A
-        // lost lease is found out by the catalog, and a process that stops meanwhile leaves its intent to recovery.
+        // A PutObject is not dropped half-way: the store might still carry it out after the roll back has looked. A
+        // completion may be, since aborting the multipart upload settles which of the two came first. A lost lease is
+        // found out by the catalog, and a process that ends meanwhile leaves its intent to recovery.
+        let may_be_dropped = matches!(sent, Sent::Parts(..));
         let mut publishing = std::pin::pin!(self.publish(job, &upload, Intent { facts }, sent));
         tokio::select! {
             done = &mut publishing => done,
+            () = self.stop.cancelled(), if may_be_dropped => Err(Error::Stopping),
             _ = lease::keep(&self.catalog, attempt, lease) => publishing.await,
         }
     }
