@@ -71,7 +71,7 @@ impl Catalog {
             .collect()
     }
 
-    /// Forgets garbage that the store has removed.
+    /// Forgets garbage that the store has removed, unless it is to be removed once more later.
     ///
     /// # Errors
     /// [`super::Error::Unavailable`]; the row stays and the removal is tried again, which does no harm.
@@ -79,11 +79,14 @@ impl Catalog {
         let (this, item) = (self.clone(), item.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            sqlx::query("DELETE FROM garbage WHERE store = $1 AND object_key = $2")
-                .bind(item.store.as_str())
-                .bind(&item.key)
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query(
+                "DELETE FROM garbage WHERE store = $1 AND object_key = $2 AND due_at <= $3",
+            )
+            .bind(item.store.as_str())
+            .bind(&item.key)
+            .bind(now())
+            .execute(&mut *tx)
+            .await?;
             tx.commit().await?;
             Ok(())
         })
@@ -98,12 +101,14 @@ impl Catalog {
         let (this, item) = (self.clone(), item.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            sqlx::query("UPDATE garbage SET due_at = $1 WHERE store = $2 AND object_key = $3")
-                .bind(due_at)
-                .bind(item.store.as_str())
-                .bind(&item.key)
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query(
+                "UPDATE garbage SET due_at = $1 WHERE store = $2 AND object_key = $3 AND due_at < $1",
+            )
+            .bind(due_at)
+            .bind(item.store.as_str())
+            .bind(&item.key)
+            .execute(&mut *tx)
+            .await?;
             tx.commit().await?;
             Ok(())
         })

@@ -19,6 +19,10 @@ use super::rows::{self, bad_row, signed};
 use super::{Catalog, Error, Garbage, OpenParts, Result, now};
 use crate::image::{AttemptId, DataFacts, Image, ImageId, InvalidTransition, Status, StoreId};
 
+/// How long after it was given up a store may still carry out a request to publish an object: one that timed out here,
+/// or whose sender was killed. Longer than any store holds on to a request.
+const LATEST_PUBLICATION: Duration = Duration::from_secs(15 * 60);
+
 /// What an upload needs to begin.
 #[derive(Debug, Clone)]
 pub struct NewUpload {
@@ -254,6 +258,9 @@ impl Catalog {
     /// Ends an attempt without a result: the image goes back to queued (unless it is deleted) and the bytes go to the
     /// garbage list, in one transaction. `None` when the attempt was ended already.
     ///
+    /// The caller removes the bytes at once. Where the store had been told to publish them, the list has them removed
+    /// once more after [`LATEST_PUBLICATION`].
+    ///
     /// # Errors
     /// [`Error::Unavailable`]; the lease will run out and recovery does the same.
     pub async fn roll_back(&self, attempt: &AttemptId) -> Result<Option<Garbage>> {
@@ -275,7 +282,13 @@ impl Catalog {
                 key: upload.key,
                 parts,
             };
-            super::garbage::insert(&mut tx, &garbage, now()).await?;
+            // The store may still be at work on a publication whose answer did not come.
+            let due_at = if upload.intent.is_some() {
+                now().saturating_add(micros(LATEST_PUBLICATION))
+            } else {
+                now()
+            };
+            super::garbage::insert(&mut tx, &garbage, due_at).await?;
             this.commit(tx, &upload.image).await?;
             Ok(Some(garbage))
         })
@@ -363,5 +376,9 @@ fn upload_of(row: &SqliteRow) -> Result<Upload> {
 }
 
 fn lease_end(lease: Duration) -> i64 {
-    now().saturating_add(i64::try_from(lease.as_micros()).unwrap_or(i64::MAX))
+    now().saturating_add(micros(lease))
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }

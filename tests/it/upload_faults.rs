@@ -137,22 +137,17 @@ async fn upload_whose_last_answer_is_lost_is_found_by_looking() {
 
 /// The second CompleteMultipartUpload finds no upload any more, since the first has done it.
 #[tokio::test]
-async fn retry_of_a_publication_that_was_done_is_no_failure() {
+async fn retry_of_a_completion_that_was_done_is_no_failure() {
     let app = TestApp::with_faults().await;
     let proxy = app.proxy();
-    for (operation, size) in [("put", SMALL), ("complete", LARGE)] {
-        proxy.fail_operation(operation, Fault::LoseAnswer, 0, 1);
-        let id = app.client.create_image().await;
-        let answer = upload(&app, &id, size).await;
-        assert_eq!(
-            answer.status,
-            StatusCode::NO_CONTENT,
-            "{operation}: {}",
-            answer.text()
-        );
-        assert_eq!(proxy.count(operation), 2, "{operation}");
-        assert_is_whole(&app, &id, size).await;
-    }
+    let unknown = Fault::Answer(StatusCode::NOT_FOUND, "NoSuchUpload");
+    proxy.fail_operation("complete", Fault::LoseAnswer, 0, 1);
+    proxy.fail_operation("complete", unknown, 0, 1);
+    let id = app.client.create_image().await;
+    let answer = upload(&app, &id, LARGE).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
+    assert_eq!(proxy.count("complete"), 2);
+    assert_is_whole(&app, &id, LARGE).await;
     app.finish().await;
 }
 
@@ -296,7 +291,40 @@ async fn bytes_that_could_not_be_removed_are_removed_later() {
     app.finish().await;
 }
 
-/// Time passes: a removal that failed is due again after half a minute.
+/// The store took the bytes, did not answer in time, and stores the object when the attempt has long been given up.
+#[tokio::test]
+async fn object_that_appears_after_the_roll_back_is_removed_too() {
+    let mut app = without_retries().await;
+    let id = app.client.create_image().await;
+    app.proxy().fail_operation("put", Fault::Hang, 0, 1);
+    assert_is_unavailable(&upload(&app, &id, SMALL).await);
+    eventually("what may be there is removed", async || {
+        (app.proxy().count("delete") > 0).then_some(())
+    })
+    .await;
+    let seen = app.proxy().seen();
+    let key = seen
+        .iter()
+        .filter_map(|line| line.strip_prefix("PUT /images/")?.split('?').next())
+        .find(|key| key.starts_with(&id))
+        .unwrap();
+    let late = app.bucket.s3.put_object().bucket("images").key(key);
+    late.body(content::bytes(SMALL).into())
+        .send()
+        .await
+        .unwrap();
+    app.shut_down().await;
+    make_garbage_due(&app).await;
+    app.restart().await;
+    eventually("the late object is gone", async || {
+        app.bucket.keys().await.is_empty().then_some(())
+    })
+    .await;
+    assert_nothing_is_left(&app, &id).await;
+    app.finish().await;
+}
+
+/// Time passes: what waits for another removal is due.
 async fn make_garbage_due(app: &TestApp) {
     let path = app.config().catalog.path.display();
     let catalog = sqlx::SqlitePool::connect(&format!("sqlite:{path}"))
