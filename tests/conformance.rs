@@ -43,6 +43,7 @@ macro_rules! suite {
             cleanup::deletion_removes_the_object,
             cleanup::body_that_is_too_short_is_rolled_back,
             cleanup::body_that_is_too_long_is_rolled_back,
+            cleanup::upload_that_opens_too_late_is_aborted,
             cleanup::race_has_one_winner,
             faults::failed_parts_are_sent_again,
             faults::download_that_breaks_is_resumed,

@@ -1,11 +1,15 @@
 //! What does not become an image leaves nothing in the store: no object and no open multipart upload.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
+use tokio::sync::Notify;
 
 use crate::stores::{PART, Subject, assert_holds};
 use crate::support::app::TestApp;
-use crate::support::client::{chunked, full};
+use crate::support::client::{Raw, chunked, full};
+use crate::support::proxy::Fault;
 use crate::support::{content, eventually};
 
 /// A chunked body of these lengths.
@@ -23,9 +27,8 @@ async fn until_queued(app: &TestApp, id: &str) {
     .await;
 }
 
-pub async fn client_that_leaves_leaves_nothing(subject: &Subject) {
-    let app = subject.app_with_faults().await;
-    let id = app.client.create_image().await;
+/// A client that has sent the first of four parts, when the store has seen `operation`.
+async fn half_an_upload(app: &TestApp, id: &str, operation: &str) -> Raw {
     let mut raw = app.client.raw().await;
     let head = format!(
         "PUT /v2/images/{id}/file HTTP/1.1\r\nHost: t\r\nContent-Type: application/octet-stream\r\n\
@@ -33,12 +36,18 @@ pub async fn client_that_leaves_leaves_nothing(subject: &Subject) {
         4 * PART
     );
     raw.write(head).await;
-    raw.write(content::bytes(2 * PART + 1)).await;
-    // The store has work of this upload in hand.
-    eventually("the first part is on its way", async || {
-        (app.proxy().count("part") > 0).then_some(())
+    raw.write(content::bytes(PART + 1)).await;
+    eventually(operation, async || {
+        (app.proxy().count(operation) > 0).then_some(())
     })
     .await;
+    raw
+}
+
+pub async fn client_that_leaves_leaves_nothing(subject: &Subject) {
+    let app = subject.app_with_faults().await;
+    let id = app.client.create_image().await;
+    let raw = half_an_upload(&app, &id, "part").await;
     drop(raw);
     until_queued(&app, &id).await;
     subject.finish(app).await;
@@ -93,6 +102,29 @@ pub async fn body_that_is_too_short_is_rolled_back(subject: &Subject) {
 
 pub async fn body_that_is_too_long_is_rolled_back(subject: &Subject) {
     mismatch(subject, 2 * PART, 2 * PART + 1).await;
+}
+
+/// The upload fails while the store is asked to open it, and the store does so afterwards.
+pub async fn upload_that_opens_too_late_is_aborted(subject: &Subject) {
+    let app = subject.app_with_faults().await;
+    let release = Arc::new(Notify::new());
+    let held = Fault::Hold(Arc::clone(&release));
+    app.proxy().fail_operation("create_upload", held, 0, 1);
+    let id = app.client.create_image().await;
+    let raw = half_an_upload(&app, &id, "create_upload").await;
+    drop(raw);
+    until_queued(&app, &id).await;
+    eventually("the attempt's remains are looked for", async || {
+        (app.proxy().count("delete") > 0).then_some(())
+    })
+    .await;
+    release.notify_one();
+    eventually(
+        "the store has opened the upload, and it is aborted",
+        async || (app.proxy().count("abort") > 0).then_some(()),
+    )
+    .await;
+    subject.finish(app).await;
 }
 
 pub async fn race_has_one_winner(subject: &Subject) {

@@ -29,7 +29,8 @@ pub enum Fault {
     Answer(StatusCode, &'static str),
     /// The answer comes late.
     Delay(Duration),
-    /// The request reaches the store only when the test says so.
+    /// The request reaches the store only when the test says so, even if its sender has given up by then: what is on
+    /// the wire stays there. Not for requests with a body.
     Hold(Arc<Notify>),
     /// The request never gets an answer (the connection stays open).
     Hang,
@@ -221,13 +222,24 @@ async fn forward(
         Some(Fault::Hang) => return std::future::pending().await,
         Some(Fault::Refuse) => return Err("scripted".into()),
         Some(Fault::Delay(pause)) => tokio::time::sleep(*pause).await,
-        Some(Fault::Hold(release)) => release.notified().await,
         _ => {}
     }
     // The signature covers the Host header, so it stays as the client sent it.
     debug_assert!(request.headers().contains_key(HOST));
     *request.uri_mut() = format!("http://{target}{path}").parse()?;
-    let (mut parts, body) = pool.request(request).await?.into_parts();
+    let answer = match &fault {
+        Some(Fault::Hold(release)) => {
+            let release = Arc::clone(release);
+            #[expect(clippy::disallowed_methods, reason = "it outlives its sender")]
+            let sending = tokio::spawn(async move {
+                release.notified().await;
+                pool.request(request).await
+            });
+            sending.await?
+        }
+        _ => pool.request(request).await,
+    };
+    let (mut parts, body) = answer?.into_parts();
     let body = match fault {
         Some(Fault::LoseAnswer) => return Err("scripted".into()),
         Some(Fault::ResetAfter(bytes)) => cut(body, bytes, End::Reset),
