@@ -10,7 +10,7 @@ use crate::support::app::{Options, TestApp};
 use crate::support::client::{Answer, full};
 use crate::support::proxy::Fault;
 use crate::support::upload::{
-    MIB, assert_nothing_is_left, assert_refused, chunked_of, until_status,
+    MIB, assert_nothing_is_left, assert_refused, chunked_of, head, until_status,
 };
 use crate::support::{content, eventually};
 
@@ -285,6 +285,36 @@ async fn bytes_that_could_not_be_removed_are_removed_later() {
     app.restart().await;
     eventually("the parts are gone", async || {
         app.bucket.open_uploads().await.is_empty().then_some(())
+    })
+    .await;
+    assert_nothing_is_left(&app, &id).await;
+    app.finish().await;
+}
+
+/// The client leaves while the store opens a multipart upload, so the roll-back cannot find it yet.
+#[tokio::test]
+async fn multipart_upload_that_is_opened_after_the_roll_back_is_aborted() {
+    let app = TestApp::with_faults().await;
+    let release = Arc::new(Notify::new());
+    app.proxy()
+        .fail_operation("create_upload", Fault::Hold(Arc::clone(&release)), 0, 1);
+    let id = app.client.create_image().await;
+    let mut raw = app.client.raw().await;
+    raw.write(head(&id, &["Content-Length: 20971520"])).await;
+    raw.write(content::bytes(9 * MIB)).await;
+    eventually("the store is asked for an upload", async || {
+        (app.proxy().count("create_upload") == 1).then_some(())
+    })
+    .await;
+    drop(raw);
+    until_status(&app.client, &id, "queued").await;
+    eventually("what may be there is removed", async || {
+        (app.proxy().count("delete") == 1).then_some(())
+    })
+    .await;
+    release.notify_one();
+    eventually("the late upload is aborted", async || {
+        (app.proxy().count("abort") == 1).then_some(())
     })
     .await;
     assert_nothing_is_left(&app, &id).await;
