@@ -9,6 +9,7 @@ mod support;
 
 mod actions;
 mod crash;
+mod disk_images;
 mod download;
 mod download_copies;
 mod download_faults;
