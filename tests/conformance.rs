@@ -15,6 +15,8 @@ mod support;
 
 #[path = "conformance/cleanup.rs"]
 mod cleanup;
+#[path = "conformance/container.rs"]
+mod container;
 #[path = "conformance/download.rs"]
 mod download;
 #[path = "conformance/faults.rs"]
@@ -36,6 +38,7 @@ macro_rules! suite {
             upload::one_byte_more_makes_two_parts,
             upload::body_of_unknown_size_is_sent_in_parts,
             upload::parts_of_the_default_size_come_back,
+            upload::disk_image_is_sound_afterwards,
             download::ranges_cross_the_borders_of_parts,
             download::object_replaced_before_the_download_is_not_served,
             download::object_replaced_during_the_download_is_not_mixed_in,

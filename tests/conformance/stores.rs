@@ -1,7 +1,6 @@
 //! The stores of the suite: which are there, and what is said of those that are not.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -13,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::support::app::{Options, TestApp};
 use crate::support::store::Endpoint;
+use crate::support::{say, skipped};
 
 const LIST: &str = "ORIEL_TEST_STORES_FILE";
 const DEFAULT_LIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/var/stores/available");
@@ -40,21 +40,26 @@ pub async fn run(store: &str, scenario: &str, body: impl AsyncFnOnce(&Subject)) 
         Ok(subject) => subject,
         Err(reason) => {
             if MISSED.lock().unwrap().insert(store.to_owned()) {
-                say(&format!("SKIPPED store {store}: {reason}"));
+                skipped(&format!("store {store}"), &reason);
             }
             return;
         }
     };
-    let _turn = TURNS.acquire().await.unwrap();
-    let begun = Instant::now();
-    body(&subject).await;
-    let seconds = begun.elapsed().as_secs_f64();
-    say(&format!("RAN {store}::{scenario} in {seconds:.1} s"));
+    run_on(&subject, store, scenario, body).await;
 }
 
-/// A line on the standard error itself: the harness shows nothing of what tests that pass print.
-pub fn say(line: &str) {
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+/// Runs a scenario on a store that is there.
+pub async fn run_on(
+    subject: &Subject,
+    store: &str,
+    scenario: &str,
+    body: impl AsyncFnOnce(&Subject),
+) {
+    let _turn = TURNS.acquire().await.unwrap();
+    let begun = Instant::now();
+    body(subject).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    say(&format!("RAN {store}::{scenario} in {seconds:.1} s"));
 }
 
 fn find(store: &str) -> Result<Subject, String> {

@@ -6,7 +6,7 @@ use http::StatusCode;
 use crate::stores::{MIB, PART, Subject, assert_holds};
 use crate::support::app::{Options, TestApp};
 use crate::support::client::{chunked, full};
-use crate::support::content;
+use crate::support::{content, disk};
 
 /// What the store saw of an upload: PutObject and UploadPart requests.
 #[track_caller]
@@ -74,5 +74,14 @@ pub async fn parts_of_the_default_size_come_back(subject: &Subject) {
     assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
     assert_requests(&app, 0, 4);
     assert_holds(&app, &id, &bytes).await;
+    subject.finish(app).await;
+}
+
+pub async fn disk_image_is_sound_afterwards(subject: &Subject) {
+    let Some(workshop) = disk::Workshop::open() else {
+        return;
+    };
+    let app = subject.app().await;
+    disk::travel(&app, &workshop, disk::QCOW2).await;
     subject.finish(app).await;
 }

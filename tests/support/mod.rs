@@ -10,11 +10,13 @@ pub mod app;
 pub mod child;
 pub mod client;
 pub mod content;
+pub mod disk;
 pub mod proxy;
 pub mod store;
 pub mod tokens;
 pub mod upload;
 
+use std::io::Write;
 use std::time::Duration;
 
 /// How long a condition may take to come true; generous, since it is only waited out by a failing test.
@@ -34,4 +36,14 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
         Ok(value) => value,
         Err(_) => panic!("not within {DEADLINE:?}: {what}"),
     }
+}
+
+/// A line on the standard error itself: the harness shows nothing of what tests that pass print.
+pub fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Says that something was not tested, and why. A script may count these lines.
+pub fn skipped(what: &str, reason: &str) {
+    say(&format!("SKIPPED {what}: {reason}"));
 }
