@@ -2,9 +2,8 @@
 //! of the stores that people run.
 //!
 //! `tests/stores/all.sh start` starts them and writes the list this reads (`ORIEL_TEST_STORES_FILE`, by default
-//! `var/stores/available`). A store that is not there is skipped with a line `SKIPPED store NAME: reason`; every
-//! scenario that did run says `RAN store::scenario`. Both go to the standard error past the harness, which would keep
-//! them to itself.
+//! `var/stores/available`). A store that is not there is skipped with a line `SKIPPED store NAME: reason`. Every
+//! scenario that did run prints `RAN store::scenario`, which `--show-output` shows: one that is skipped passes too.
 #![expect(
     clippy::unwrap_used,
     reason = "a test ends at the first thing that goes wrong"

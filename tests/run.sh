@@ -48,6 +48,7 @@ run() {
   : >"$log"
   # Without it the tests on real disk images skip themselves.
   packages qemu-img:qemu-utils || true
+  tests/isos.sh >/dev/null 2>&1 </dev/null || true
 
   # Programs come over the network while the tests compile; what goes wrong here is told by the start below.
   local store installing=()

@@ -24,6 +24,7 @@ const PORT: u16 = 4566;
 const STARTUP: Duration = Duration::from_secs(120);
 
 /// The image of the environment, else the one that `localstack/image/build.sh` makes.
+#[expect(clippy::disallowed_methods, reason = "as the starters take it")]
 fn image() -> String {
     std::env::var(IMAGE).unwrap_or_else(|_| {
         let version = REQUIREMENTS

@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::support::app::{Options, TestApp};
+use crate::support::skipped_store;
 use crate::support::store::Endpoint;
-use crate::support::{say, skipped};
 
 const LIST: &str = "ORIEL_TEST_STORES_FILE";
 const DEFAULT_LIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/var/stores/available");
@@ -40,7 +40,7 @@ pub async fn run(store: &str, scenario: &str, body: impl AsyncFnOnce(&Subject)) 
         Ok(subject) => subject,
         Err(reason) => {
             if MISSED.lock().unwrap().insert(store.to_owned()) {
-                skipped(&format!("store {store}"), &reason);
+                skipped_store(store, &reason);
             }
             return;
         }
@@ -49,6 +49,7 @@ pub async fn run(store: &str, scenario: &str, body: impl AsyncFnOnce(&Subject)) 
 }
 
 /// Runs a scenario on a store that is there.
+#[expect(clippy::print_stdout, reason = "tells which scenarios ran")]
 pub async fn run_on(
     subject: &Subject,
     store: &str,
@@ -59,9 +60,10 @@ pub async fn run_on(
     let begun = Instant::now();
     body(subject).await;
     let seconds = begun.elapsed().as_secs_f64();
-    say(&format!("RAN {store}::{scenario} in {seconds:.1} s"));
+    println!("RAN {store}::{scenario} in {seconds:.1} s");
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one setting of these tests")]
 fn find(store: &str) -> Result<Subject, String> {
     if store == "embedded" {
         return Ok(Subject { endpoint: None });
@@ -107,8 +109,6 @@ impl Subject {
             endpoint: self.endpoint.clone(),
             bucket: format!("oriel-{}", uuid::Uuid::new_v4().simple()),
             store: format!("part_size = \"{}MiB\"", PART / MIB),
-            // So small a part would need a larger memory budget for the default cap.
-            tables: "[images]\nsize_cap = \"64GiB\"\n".into(),
             ..Options::default()
         }
     }

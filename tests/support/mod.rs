@@ -38,12 +38,18 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
     }
 }
 
-/// A line on the standard error itself: the harness shows nothing of what tests that pass print.
-pub fn say(line: &str) {
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+/// Says that something was not tested, and why: on the standard error itself, since the harness shows nothing of what
+/// tests that pass print, and on a line of its own, for scripts that count.
+pub fn skipped(what: &str, reason: &str) {
+    say(&format!("SKIPPED: {what}: {reason}"));
 }
 
-/// Says that something was not tested, and why. A script may count these lines.
-pub fn skipped(what: &str, reason: &str) {
-    say(&format!("SKIPPED {what}: {reason}"));
+/// The same for a real store, in words that are not counted: its starter has said so.
+pub fn skipped_store(name: &str, reason: &str) {
+    say(&format!("SKIPPED store {name}: {reason}"));
+}
+
+fn say(line: &str) {
+    // With one thread the harness has begun a line.
+    let _ = std::io::stderr().write_all(format!("\n{line}\n").as_bytes());
 }
