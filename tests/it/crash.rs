@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::support::child::Server;
 use crate::support::client::{Client, full};
-use crate::support::proxy::{Fault, FaultProxy};
+use crate::support::proxy::{Fault, FaultProxy, is};
 use crate::support::store::{Bucket, Embedded};
 use crate::support::upload::{MIB, chunked_of, until_status};
 use crate::support::{content, eventually};
@@ -333,16 +333,20 @@ async fn upload_is_not_settled_while_the_store_is_away() {
     until_status(&server.client, &id, "active").await;
 }
 
-/// Uploads and kills the process once the store has been asked for `operation`.
+/// Uploads and kills the process once the store has been asked for `operation` on this image; the jobs of the start
+/// ask about others.
 async fn kill_at_request(site: &Site, server: Server, id: &str, size: u64, operation: &str) {
-    let before = site.proxy.count(operation);
     let client = server.client.clone();
     let path = format!("/v2/images/{id}/file");
     let headers = [("content-type", "application/octet-stream")];
     let upload = client.open(Method::PUT, &path, &headers, chunked_of(size));
     let kill = async {
         eventually(operation, async || {
-            (site.proxy.count(operation) > before).then_some(())
+            let seen = site.proxy.seen();
+            let mut requests = seen.iter().filter_map(|line| line.split_once(' '));
+            requests
+                .any(|(method, path)| path.contains(id) && is(operation, method, path))
+                .then_some(())
         })
         .await;
         server.kill().await;
