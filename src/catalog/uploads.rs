@@ -259,7 +259,7 @@ impl Catalog {
     /// garbage list, in one transaction. `None` when the attempt was ended already.
     ///
     /// The caller removes the bytes at once. Where the store had been told to publish them, the list has them removed
-    /// once more after [`LATEST_PUBLICATION`].
+    /// once more a quarter of an hour later.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; the lease will run out and recovery does the same.

@@ -259,7 +259,14 @@ impl TestApp {
 }
 
 async fn run(config: Config) -> (Client, Client, oneshot::Sender<()>, JoinHandle<()>) {
-    let app = App::build(config).await.unwrap();
+    // A child that another test is just starting holds every lock of this process until it has become its program.
+    let app = eventually("the catalog is free", async || {
+        match App::build(config.clone()).await {
+            Err(e) if format!("{e:#}").contains("in use by another process") => None,
+            built => Some(built.unwrap()),
+        }
+    })
+    .await;
     let client = Client::new(app.local_addr().unwrap());
     let metrics = Client::new(app.metrics_addr().unwrap());
     let (stop, stopped) = oneshot::channel::<()>();
