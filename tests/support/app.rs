@@ -116,6 +116,14 @@ impl TestApp {
         std::fs::write(dir.path().join(CONFIG_FILE), &text).unwrap();
         let bucket = Bucket::new(&endpoint, &options.bucket);
         let (client, metrics, stop, running) = run(config.clone()).await;
+        if embedded.is_none() {
+            // A store that has just been started takes its time over the first bucket; the service does not wait for it.
+            eventually("the bucket is there", async || {
+                let look = bucket.s3.head_bucket().bucket(&bucket.name);
+                look.send().await.ok().map(drop)
+            })
+            .await;
+        }
         Self {
             client,
             bucket,
