@@ -99,13 +99,14 @@ fn lock(path: &Path) -> anyhow::Result<File> {
 
 /// Migrations only add; a removal comes one release after its last use.
 fn migrations() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "images".into(),
-        MigrationType::Simple,
-        include_str!("migrations/0001_images.sql").into_sql_str(),
-        false,
-    )])
+    let migration = |version, name: &'static str, sql: &'static str| {
+        let sql = sql.into_sql_str();
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "images", include_str!("migrations/0001_images.sql")),
+        migration(2, "members", include_str!("migrations/0002_members.sql")),
+    ])
 }
 
 impl From<sqlx::Error> for Error {
