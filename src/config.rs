@@ -16,6 +16,7 @@ mod embedded;
 mod environment;
 mod fault;
 mod images;
+mod policy;
 pub(crate) mod read;
 mod server;
 pub(crate) mod setting;
@@ -23,6 +24,7 @@ mod store;
 mod telemetry;
 mod transfer;
 mod units;
+mod watched;
 
 use read::{Findings, Section};
 
@@ -31,11 +33,13 @@ pub use catalog::Catalog;
 pub use embedded::Embedded;
 pub use fault::{Fault, Faults};
 pub use images::{HashAlgorithm, Images};
+pub use policy::Policy;
 pub use server::Server;
 pub use store::{Profile, Store};
 pub use telemetry::{Log, LogFormat, LogLevel, Metrics};
 pub use transfer::Transfer;
 pub use units::{ByteSize, Limit, Secret, Span};
+pub use watched::Watched;
 
 /// Everything an operator can choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub struct Config {
     pub noauth: NoAuth,
     /// The tokens of `auth = "tokens"`.
     pub tokens: Tokens,
+    /// Who may do what.
+    pub policy: Policy,
     /// Where image records are kept.
     pub catalog: Catalog,
     /// What images may be.
@@ -120,6 +126,7 @@ impl Config {
             server: root.section("server", Server::read),
             noauth: root.section("noauth", NoAuth::read),
             tokens: root.section("tokens", Tokens::read),
+            policy: root.section("policy", Policy::read),
             catalog: root.section("catalog", Catalog::read),
             images: root.section("images", Images::read),
             transfer: root.section("transfer", Transfer::read),
