@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::Api;
+use crate::api::{Api, Policies};
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::config::{self, Config, Images};
@@ -22,6 +22,8 @@ use crate::store::{Store, Stores};
 use crate::telemetry::metrics::{self, Metrics};
 use crate::transfer::{Rules, Transfers, largest_part};
 use listener::{Connections, Limits};
+
+pub use crate::api::{ROUTES, Route};
 
 /// Connections that outlast the grace period are cut after this long, time enough to write a last answer.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -50,6 +52,7 @@ impl App {
         check_memory(&config)?;
         let metrics = Arc::new(Metrics::new());
         let authenticator = Authenticator::open(&config)?;
+        let policies = Policies::open(&config)?;
         let embedded = start_embedded(&config).await?;
         let stores = Arc::new(connect_stores(&config, embedded.as_ref(), &metrics).await?);
         let catalog = Catalog::open(
@@ -75,6 +78,7 @@ impl App {
             catalog.clone(),
             Arc::clone(&transfers),
             authenticator,
+            policies,
             Arc::clone(&metrics),
         );
         Ok(Self {
@@ -171,6 +175,17 @@ pub(crate) fn check_memory(config: &Config) -> anyhow::Result<()> {
             "transfer.memory_budget: must be at least {needed} bytes for images.size_cap with parts of store.{name}"
         );
     }
+    Ok(())
+}
+
+/// What is wrong with single rules of the policy file, for `check`.
+pub(crate) async fn check_policy(config: &Config) -> anyhow::Result<()> {
+    let policy = Policies::open(config)?.current().await;
+    anyhow::ensure!(
+        policy.problems().is_empty(),
+        "{}",
+        policy.problems().join("; ")
+    );
     Ok(())
 }
 

@@ -45,7 +45,8 @@ impl Authenticator {
             AuthMode::None => Ok(Self::None(Identity {
                 user_id: config.noauth.user_id.clone(),
                 project_id: Some(config.noauth.project_id.clone()),
-                roles: vec!["admin".to_owned()],
+                roles: identity::with_implied(vec!["admin".to_owned()]),
+                ..Identity::default()
             })),
             AuthMode::Tokens => TokenFile::open(&config.tokens.file).map(Self::Tokens),
         }
@@ -84,7 +85,7 @@ mod tests {
         let authenticator = Authenticator::open(&config).unwrap();
         for token in [None, Some("anything")] {
             let identity = authenticator.authenticate(token).await.unwrap();
-            assert!(identity.is_admin());
+            assert_eq!(identity.roles, ["admin", "member", "reader"]);
             assert_eq!(identity.user_id, "u");
             assert_eq!(identity.project_id.as_deref(), Some("p"));
         }
@@ -111,7 +112,7 @@ mod tests {
         ));
         let identity = authenticator.authenticate(Some("sesame")).await.unwrap();
         assert_eq!(identity.user_id, "user-of-ci");
-        assert!(!identity.is_admin());
+        assert_eq!(identity.roles, ["member", "reader"]);
     }
 
     #[test]

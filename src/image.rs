@@ -73,6 +73,9 @@ pub struct Image {
     pub properties: BTreeMap<String, Option<String>>,
     /// Where the data is; empty until the first upload has ended well.
     pub locations: Vec<Location>,
+    /// The projects a shared image is shared with, whatever they have answered; empty for any other image. A page of
+    /// images has only the caller's own project here.
+    pub members: BTreeSet<ProjectId>,
 }
 
 impl Image {

@@ -1,164 +1,104 @@
-//! Who may do what: the rules of contract 5.4 for the routes that exist, with their secure defaults.
+//! Who may do what: named rules in the oslo.policy language, secure defaults, and a site's own rules over them
+//! (contract 5.4, 5.5).
 //!
 //! Pure. Visibility comes first and is not asked here: a caller who may not know of an image gets 404 before any rule is
-//! looked at.
+//! looked at. A rule that cannot be understood is never fulfilled.
 
-use crate::image::{Image, Viewer, Visibility};
+mod caller;
+mod check;
+mod file;
+mod parse;
+mod rules;
+mod target;
 
-/// A rule by its name in policy files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    /// `add_image`: create a record owned by the given project.
-    AddImage,
-    /// `get_images`: list.
-    GetImages,
-    /// `get_image`: read a record.
-    GetImage,
-    /// `modify_image`: PATCH.
-    ModifyImage,
-    /// `delete_image`.
-    DeleteImage,
-    /// `upload_image`.
-    UploadImage,
-    /// `download_image`: needs the member role; a reader may look at the record only.
-    DownloadImage,
-    /// `deactivate`.
-    Deactivate,
-    /// `reactivate`.
-    Reactivate,
-    /// `publicize_image`.
-    PublicizeImage,
-    /// `communitize_image`.
-    CommunitizeImage,
+use std::collections::BTreeMap;
+
+use check::{Check, Context};
+
+pub use caller::{Caller, Scope};
+pub use file::InvalidFile;
+pub use rules::Rule;
+pub use target::{Fields, ImageTarget, Nothing, Target, Value};
+
+/// Every rule, ready to be asked.
+#[derive(Debug)]
+pub struct Policy {
+    /// By the number that other rules refer to them by; those of [`Rule`] and the named bases among them.
+    checks: Vec<Check>,
+    /// Where each of [`Rule::ALL`] stands.
+    places: Vec<usize>,
+    is_admin: usize,
+    problems: Vec<String>,
 }
 
-impl Rule {
-    /// Every rule.
-    pub const ALL: [Rule; 11] = [
-        Rule::AddImage,
-        Rule::GetImages,
-        Rule::GetImage,
-        Rule::ModifyImage,
-        Rule::DeleteImage,
-        Rule::UploadImage,
-        Rule::DownloadImage,
-        Rule::Deactivate,
-        Rule::Reactivate,
-        Rule::PublicizeImage,
-        Rule::CommunitizeImage,
-    ];
-
-    /// The name in policy files and messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Rule::AddImage => "add_image",
-            Rule::GetImages => "get_images",
-            Rule::GetImage => "get_image",
-            Rule::ModifyImage => "modify_image",
-            Rule::DeleteImage => "delete_image",
-            Rule::UploadImage => "upload_image",
-            Rule::DownloadImage => "download_image",
-            Rule::Deactivate => "deactivate",
-            Rule::Reactivate => "reactivate",
-            Rule::PublicizeImage => "publicize_image",
-            Rule::CommunitizeImage => "communitize_image",
-        }
+impl Policy {
+    /// The defaults alone.
+    pub fn defaults() -> Self {
+        Self::with(BTreeMap::new())
     }
-}
 
-/// What a rule may know of the caller. Roles imply the lower ones: admin, member, reader.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// Project and administrator's eye.
-    pub viewer: Viewer,
-    /// Has the role member.
-    pub is_member: bool,
-    /// Has the role reader.
-    pub is_reader: bool,
-}
+    /// The defaults with the rules of a policy file over them: YAML or JSON, a map from names to rules.
+    ///
+    /// # Errors
+    /// When the text is no such map. A rule that is wrong by itself is no error: it is never fulfilled, and stands in
+    /// [`Policy::problems`].
+    pub fn parse(text: &str) -> Result<Self, InvalidFile> {
+        file::read(text).map(Self::with)
+    }
 
-impl Caller {
-    /// Asks a rule about an image, for [`Rule::AddImage`] the one to be made. Rules that are about no image are asked
-    /// with `None`.
-    pub fn may(&self, rule: Rule, image: Option<&Image>) -> bool {
-        if self.viewer.is_admin {
-            return true;
+    /// What is wrong with single rules, for the operator.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Whether the rule holds for the caller and what it is about. System-scoped tokens are for other services' rules
+    /// and pass none (`enforce_scope`).
+    pub fn allows(&self, rule: Rule, caller: &Caller, target: &dyn Target) -> bool {
+        caller.scope != Scope::System && self.holds(self.places[rule as usize], caller, target)
+    }
+
+    /// Whether the caller administers the service: the rule `context_is_admin`.
+    pub fn is_admin(&self, caller: &Caller) -> bool {
+        caller.scope != Scope::System && self.holds(self.is_admin, caller, &Nothing)
+    }
+
+    fn holds(&self, place: usize, caller: &Caller, target: &dyn Target) -> bool {
+        let context = Context {
+            checks: &self.checks,
+            caller,
+            target,
+        };
+        context.holds(&self.checks[place])
+    }
+
+    fn with(own: BTreeMap<String, Result<parse::Parsed, String>>) -> Self {
+        let mut problems = Vec::new();
+        let mut parsed = BTreeMap::new();
+        for (name, text) in rules::BASES
+            .into_iter()
+            .chain(Rule::ALL.map(|rule| (rule.as_str(), rule.default_check())))
+        {
+            parsed.insert(name.to_owned(), parse::rule(text));
         }
-        let owns = image.is_some_and(|image| self.viewer.owns(image));
-        let reaches = image.is_some_and(|image| {
-            owns || image.owner.is_none()
-                || matches!(image.visibility, Visibility::Public | Visibility::Community)
-        });
-        match rule {
-            Rule::GetImages => self.is_reader,
-            Rule::GetImage => self.is_reader && reaches,
-            Rule::DownloadImage => self.is_member && reaches,
-            Rule::AddImage
-            | Rule::ModifyImage
-            | Rule::DeleteImage
-            | Rule::UploadImage
-            | Rule::Deactivate
-            | Rule::Reactivate
-            | Rule::CommunitizeImage => self.is_member && owns,
-            Rule::PublicizeImage => false,
+        parsed.extend(own);
+        let mut sound = BTreeMap::new();
+        for (name, outcome) in parsed {
+            let rule = outcome.unwrap_or_else(|problem| {
+                problems.push(format!("{name}: {problem}"));
+                parse::Parsed::Never
+            });
+            sound.insert(name, rule);
+        }
+        let (checks, names) = check::link(sound, &mut problems);
+        let place = |name: &str| names[name];
+        Self {
+            places: Rule::ALL.map(|rule| place(rule.as_str())).to_vec(),
+            is_admin: place(rules::CONTEXT_IS_ADMIN),
+            checks,
+            problems,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::image::{CreateRequest, ImageId};
-
-    fn caller(project: &str, role: &str) -> Caller {
-        Caller {
-            viewer: Viewer {
-                project: Some(project.into()),
-                is_admin: role == "admin",
-            },
-            is_member: matches!(role, "admin" | "member"),
-            is_reader: matches!(role, "admin" | "member" | "reader"),
-        }
-    }
-
-    /// Contract 5.4, a row per rule: admin, owner's member, owner's reader, other project's member, its reader, nobody.
-    #[test]
-    fn the_default_matrix() {
-        let callers = [
-            caller("other", "admin"),
-            caller("own", "member"),
-            caller("own", "reader"),
-            caller("other", "member"),
-            caller("other", "reader"),
-            caller("own", "none"),
-        ];
-        let matrix = [
-            (Rule::AddImage, "yy----", "yy----"),
-            (Rule::GetImages, "yyyyy-", "yyyyy-"),
-            (Rule::GetImage, "yyy---", "yyyyy-"),
-            (Rule::ModifyImage, "yy----", "yy----"),
-            (Rule::DeleteImage, "yy----", "yy----"),
-            (Rule::UploadImage, "yy----", "yy----"),
-            (Rule::DownloadImage, "yy----", "yy-y--"),
-            (Rule::Deactivate, "yy----", "yy----"),
-            (Rule::Reactivate, "yy----", "yy----"),
-            (Rule::PublicizeImage, "y-----", "y-----"),
-            (Rule::CommunitizeImage, "yy----", "yy----"),
-        ];
-        assert_eq!(matrix.map(|row| row.0), Rule::ALL);
-        let mut image =
-            CreateRequest::default().into_image(ImageId::random(), Some("own".into()), 0);
-        for (rule, private, public) in matrix {
-            for (visibility, expected) in
-                [(Visibility::Private, private), (Visibility::Public, public)]
-            {
-                image.visibility = visibility;
-                let got: String = callers
-                    .iter()
-                    .map(|c| if c.may(rule, Some(&image)) { 'y' } else { '-' })
-                    .collect();
-                assert_eq!(got, expected, "{} on a {visibility} image", rule.as_str());
-            }
-        }
-    }
-}
+mod tests;

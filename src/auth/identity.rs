@@ -4,82 +4,53 @@
 const CHAIN: [&str; 3] = ["admin", "member", "reader"];
 
 /// A caller that has been recognised.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// The user, for the log.
+    /// The user.
     pub user_id: String,
     /// The project the caller acts for; none for a token without a project.
     pub project_id: Option<String>,
-    /// The roles as they were given, without those they imply.
+    /// The roles, complete: those that others imply are listed too.
     pub roles: Vec<String>,
+    /// The domain the token is for, when it is for one.
+    pub domain_id: Option<String>,
+    /// The domain of the user.
+    pub user_domain_id: Option<String>,
+    /// The domain of the project.
+    pub project_domain_id: Option<String>,
+    /// Whether the token is for the whole deployment.
+    pub is_system_scoped: bool,
 }
 
-impl Identity {
-    /// Whether the caller administers the whole service.
-    pub fn is_admin(&self) -> bool {
-        self.has_role("admin")
+/// Adds the roles that others imply, as an identity service does: admin implies member, member implies reader. Letters
+/// count the same in either case.
+pub(super) fn with_implied(mut roles: Vec<String>) -> Vec<String> {
+    let has = |roles: &[String], name: &str| roles.iter().any(|own| own.eq_ignore_ascii_case(name));
+    let highest = CHAIN.iter().position(|name| has(&roles, name));
+    for name in CHAIN.iter().skip(highest.unwrap_or(CHAIN.len())) {
+        if !has(&roles, name) {
+            roles.push((*name).to_owned());
+        }
     }
-
-    /// Whether the caller may change what its project owns.
-    pub fn is_member(&self) -> bool {
-        self.has_role("member")
-    }
-
-    /// Whether the caller may see what its project owns.
-    pub fn is_reader(&self) -> bool {
-        self.has_role("reader")
-    }
-
-    /// Whether the caller has the role or one that implies it: admin implies member, member implies reader. Letters
-    /// count the same in either case.
-    pub fn has_role(&self, role: &str) -> bool {
-        let rank = |name: &str| {
-            CHAIN
-                .iter()
-                .position(|known| known.eq_ignore_ascii_case(name))
-        };
-        self.roles.iter().any(|own| match (rank(own), rank(role)) {
-            (Some(own), Some(wanted)) => own <= wanted,
-            _ => own.eq_ignore_ascii_case(role),
-        })
-    }
+    roles
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn with(roles: &[&str]) -> Identity {
-        Identity {
-            user_id: "u".to_owned(),
-            project_id: None,
-            roles: roles.iter().map(|&role| role.to_owned()).collect(),
-        }
-    }
-
     #[test]
     fn greater_roles_imply_lesser_ones_only() {
-        for (own, role, has) in [
-            ("admin", "admin", true),
-            ("admin", "member", true),
-            ("admin", "reader", true),
-            ("member", "admin", false),
-            ("member", "reader", true),
-            ("reader", "member", false),
-            ("admin", "service", false),
-            ("service", "service", true),
-            ("service", "reader", false),
-            ("Admin", "mEmber", true),
-            ("Service", "service", true),
+        for (own, complete) in [
+            (vec!["admin"], vec!["admin", "member", "reader"]),
+            (vec!["member"], vec!["member", "reader"]),
+            (vec!["reader"], vec!["reader"]),
+            (vec!["service"], vec!["service"]),
+            (vec!["Admin", "READER"], vec!["Admin", "READER", "member"]),
+            (vec![], vec![]),
         ] {
-            assert_eq!(with(&[own]).has_role(role), has, "{own} {role}");
+            let own = own.into_iter().map(str::to_owned).collect();
+            assert_eq!(with_implied(own), complete);
         }
-        assert!(!with(&[]).has_role("reader"));
-        assert!(with(&["reader", "admin"]).is_admin());
-        let member = with(&["member"]);
-        assert!(!member.is_admin() && member.is_member() && member.is_reader());
-        let reader = with(&["reader"]);
-        assert!(!reader.is_member() && reader.is_reader());
-        assert!(!with(&["service"]).is_reader());
     }
 }

@@ -17,6 +17,7 @@ use crate::config::read::{Section, parse};
 use crate::config::setting::Setting;
 
 use super::Identity;
+use super::identity::with_implied;
 
 /// The hex SHA-256 of a token, as it stands in the file.
 pub fn hash(token: &str) -> String {
@@ -86,7 +87,8 @@ fn read_entry(section: &mut Section<'_>) -> (Option<String>, Option<Digest>, Ent
     let identity = Identity {
         user_id: section.take_required("user_id", "unnamed".to_owned()),
         project_id: section.take_optional("project_id"),
-        roles: section.take_present("roles").unwrap_or_default(),
+        roles: with_implied(section.take_present("roles").unwrap_or_default()),
+        ..Identity::default()
     };
     let expires = section.take_optional("expires");
     (name, digest, Entry { identity, expires })

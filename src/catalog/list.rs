@@ -277,7 +277,7 @@ impl Catalog {
         query.push(" LIMIT ").push_bind(page.limit);
         let mut reader = self.db.reader().acquire().await?;
         let found = query.build().fetch_all(&mut *reader).await?;
-        rows::load_page(&mut reader, &found).await
+        rows::load_page(&mut reader, &found, page.scope.project.as_ref()).await
     }
 }
 

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::{Error, Result};
-use crate::image::{Image, ImageId, Location};
+use crate::image::{Image, ImageId, Location, ProjectId, Visibility};
 
 /// The columns of an image, in the order [`image_of`] expects none of: they are read by name.
 pub(super) const COLUMNS: &str = "id, name, status, visibility, owner, protected, os_hidden, disk_format, \
@@ -58,6 +58,7 @@ fn image_of(row: &SqliteRow) -> Result<Image> {
         tags: Default::default(),
         properties: Default::default(),
         locations: Vec::new(),
+        members: Default::default(),
     })
 }
 
@@ -73,14 +74,52 @@ pub(super) async fn load(db: &mut SqliteConnection, id: &ImageId) -> Result<Opti
     };
     let mut images = [image_of(&row)?];
     attach(db, &mut images).await?;
-    let [image] = images;
+    let [mut image] = images;
+    if image.visibility == Visibility::Shared {
+        let rows = sqlx::query("SELECT member_id FROM image_members WHERE image_id = $1")
+            .bind(id.as_str())
+            .fetch_all(db)
+            .await?;
+        for row in rows {
+            let member: String = row.try_get("member_id")?;
+            image.members.insert(member.as_str().into());
+        }
+    }
     Ok(Some(image))
 }
 
-/// The records of a page of rows.
-pub(super) async fn load_page(db: &mut SqliteConnection, rows: &[SqliteRow]) -> Result<Vec<Image>> {
+/// The records of a page of rows, with the membership of one project.
+pub(super) async fn load_page(
+    db: &mut SqliteConnection,
+    rows: &[SqliteRow],
+    project: Option<&ProjectId>,
+) -> Result<Vec<Image>> {
     let mut images = rows.iter().map(image_of).collect::<Result<Vec<_>>>()?;
     attach(db, &mut images).await?;
+    let is_foreign = |image: &&mut Image| {
+        image.visibility == Visibility::Shared && image.owner.as_ref() != project
+    };
+    let Some(project) = project else {
+        return Ok(images);
+    };
+    let mut foreign: Vec<&mut Image> = images.iter_mut().filter(is_foreign).collect();
+    if foreign.is_empty() {
+        return Ok(images);
+    }
+    let mut query =
+        QueryBuilder::<Sqlite>::new("SELECT image_id FROM image_members WHERE member_id = ");
+    query.push_bind(project.as_str()).push(" AND image_id IN (");
+    let mut ids = query.separated(", ");
+    for image in &foreign {
+        ids.push_bind(image.id.to_string());
+    }
+    query.push(")");
+    for row in query.build().fetch_all(db).await? {
+        let id: String = row.try_get("image_id")?;
+        if let Some(image) = foreign.iter_mut().find(|image| image.id.as_str() == id) {
+            image.members.insert(project.clone());
+        }
+    }
     Ok(images)
 }
 

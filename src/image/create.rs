@@ -97,6 +97,7 @@ impl CreateRequest {
             tags: Default::default(),
             properties: Default::default(),
             locations: Vec::new(),
+            members: Default::default(),
         };
         self.attributes.write_to(&mut image);
         image.owner = owner;

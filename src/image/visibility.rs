@@ -76,13 +76,20 @@ impl Viewer {
         image.owner.is_some() && image.owner == self.project
     }
 
-    /// True when the caller may know that the image exists. Member lists are not kept yet, so a shared image is its
-    /// owner's.
+    /// The caller's project, when the image is shared with it, whatever it has answered to that.
+    pub fn membership<'a>(&self, image: &'a Image) -> Option<&'a ProjectId> {
+        let project = self.project.as_ref()?;
+        let is_shared = image.visibility == Visibility::Shared;
+        image.members.get(project).filter(|_| is_shared)
+    }
+
+    /// True when the caller may know that the image exists.
     pub fn sees(&self, image: &Image) -> bool {
         self.is_admin
             || image.owner.is_none()
             || self.owns(image)
             || matches!(image.visibility, Visibility::Public | Visibility::Community)
+            || self.membership(image).is_some()
     }
 }
 
@@ -123,6 +130,11 @@ mod tests {
             assert!(owner.sees(&image) && admin.sees(&image), "{visibility}");
         }
         assert!(stranger.sees(&image(None, Visibility::Private)));
+        for (visibility, seen) in [(Visibility::Shared, true), (Visibility::Private, false)] {
+            let mut image = image(Some("own"), visibility);
+            image.members.insert("other".into());
+            assert_eq!(stranger.sees(&image), seen, "member rows of {visibility}");
+        }
         let nobody = Viewer {
             project: None,
             is_admin: false,

@@ -1,0 +1,90 @@
+//! Who calls, and what he may do: the identity of a request together with the rules of that moment.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use super::Shared;
+use super::error::Error;
+use crate::auth::Identity;
+use crate::image::{Image, ProjectId, Viewer};
+use crate::policy::{self, Fields, ImageTarget, Policy, Rule, Scope, Target, Value};
+
+/// The authenticated caller, with the rules as they were when the request came; put into the request by the
+/// authentication layer.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// Whose eyes look at records.
+    pub(super) viewer: Viewer,
+    who: policy::Caller,
+    policy: Arc<Policy>,
+}
+
+impl Caller {
+    pub(super) fn new(identity: Identity, policy: Arc<Policy>) -> Self {
+        let who = policy::Caller {
+            user_id: identity.user_id,
+            project_id: identity.project_id.as_deref().map(Into::into),
+            roles: identity.roles,
+            scope: if identity.is_system_scoped {
+                Scope::System
+            } else {
+                Scope::Project
+            },
+            domain_id: identity.domain_id,
+            user_domain_id: identity.user_domain_id,
+            project_domain_id: identity.project_domain_id,
+        };
+        Self {
+            viewer: Viewer {
+                project: who.project_id.clone(),
+                is_admin: policy.is_admin(&who),
+            },
+            who,
+            policy,
+        }
+    }
+
+    /// The caller's project.
+    pub(super) fn project(&self) -> Option<&ProjectId> {
+        self.viewer.project.as_ref()
+    }
+
+    /// Asks a rule about something.
+    pub(super) fn may(&self, rule: Rule, target: &dyn Target) -> bool {
+        self.policy.allows(rule, &self.who, target)
+    }
+
+    /// Asks a rule about an image.
+    pub(super) fn may_image(&self, rule: Rule, image: &Image) -> bool {
+        self.may(rule, &ImageTarget::new(image, &self.viewer))
+    }
+
+    /// Asks a rule that is about the caller's project and nothing in it.
+    ///
+    /// # Errors
+    /// 403 that names the rule.
+    pub(super) fn enforce_own(&self, rule: Rule) -> Result<(), Error> {
+        let project = Value::text_or_null(self.project().map(ProjectId::as_str));
+        let target = [("project_id", project.clone()), ("owner", project)];
+        if self.may(rule, &Fields(&target)) {
+            Ok(())
+        } else {
+            Err(Error::not_allowed(rule))
+        }
+    }
+}
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
+        // A route outside the authentication layer is a mistake of ours and must fail closed.
+        parts
+            .extensions
+            .get()
+            .cloned()
+            .ok_or_else(|| Error::Internal("route without authentication".into()))
+    }
+}
