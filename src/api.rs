@@ -3,11 +3,13 @@
 //! Handlers hold no rules of their own: they check in the contract's order, ask the modules below, and answer. Status
 //! codes of failures are known to `error` alone.
 
+mod caller;
 mod drain;
 mod error;
 mod extract;
 mod images;
 mod middleware;
+mod policies;
 mod range;
 mod router;
 mod versions;
@@ -21,6 +23,8 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
 use crate::transfer::Transfers;
+pub use policies::Policies;
+pub use router::{ROUTES, Route};
 
 /// What the handlers share; clones are cheap.
 pub(crate) type Shared = Arc<Parts>;
@@ -31,6 +35,7 @@ pub struct Parts {
     catalog: Catalog,
     transfers: Arc<Transfers>,
     authenticator: Authenticator,
+    policies: Policies,
     metrics: Arc<Metrics>,
     drains: drain::Drains,
 }
@@ -47,6 +52,7 @@ impl Api {
         catalog: Catalog,
         transfers: Arc<Transfers>,
         authenticator: Authenticator,
+        policies: Policies,
         metrics: Arc<Metrics>,
     ) -> Self {
         let drains = drain::Drains::default();
@@ -56,6 +62,7 @@ impl Api {
                 catalog,
                 transfers,
                 authenticator,
+                policies,
                 metrics,
                 drains,
             }),

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use crate::image::{ImageId, InvalidImage, Reason};
+use crate::policy::Rule;
 use crate::{auth, catalog, store, transfer};
 
 /// What a client waits before it tries again while a dependency is away.
@@ -86,6 +87,14 @@ impl Error {
     /// 404 in the words of the image API.
     pub fn no_image(id: &str) -> Self {
         Error::NoImage(format!("No image found with ID {id}"))
+    }
+
+    /// 403 for a rule that says no.
+    pub fn not_allowed(rule: Rule) -> Self {
+        Error::Forbidden(format!(
+            "You are not authorized to complete {} action.",
+            rule.as_str()
+        ))
     }
 
     fn status(&self) -> StatusCode {

@@ -1,4 +1,4 @@
-//! What handlers ask of a request: the caller, the image's id, a body or its absence.
+//! What handlers ask of a request: the image's id, a body or its absence. The caller is in `caller`.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -9,42 +9,10 @@ use serde_json::{Map, Value};
 
 use super::Shared;
 use super::error::Error;
-use crate::auth::Identity;
-use crate::image::{ImageId, Viewer};
-use crate::policy;
+use crate::image::ImageId;
 
 /// Most bytes of a JSON body. 128 properties of some kilobytes fit; an image does not.
 const JSON_LIMIT: usize = 1024 * 1024;
-
-/// The authenticated caller; put into the request by the authentication layer.
-#[derive(Debug, Clone)]
-pub(super) struct Caller(pub(super) policy::Caller);
-
-impl From<Identity> for Caller {
-    fn from(identity: Identity) -> Self {
-        Self(policy::Caller {
-            viewer: Viewer {
-                project: identity.project_id.as_deref().map(Into::into),
-                is_admin: identity.is_admin(),
-            },
-            is_member: identity.is_member(),
-            is_reader: identity.is_reader(),
-        })
-    }
-}
-
-impl FromRequestParts<Shared> for Caller {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
-        // A route outside the authentication layer is a mistake of ours and must fail closed.
-        parts
-            .extensions
-            .get()
-            .cloned()
-            .ok_or_else(|| Error::Internal("route without authentication".into()))
-    }
-}
 
 /// The image's id in the path, not yet looked at: some routes have checks that come before it.
 pub(super) struct ImagePath(String);

@@ -17,8 +17,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
 
 use super::Parts;
+use super::caller::Caller;
 use super::error::Error;
-use super::extract::Caller;
 use crate::config::Limit;
 use crate::image::{Image, ImageId, ImageView, Rules, Status, Visibility};
 use crate::policy::Rule;
@@ -33,21 +33,18 @@ impl Parts {
     /// The image, if the caller may know of it; else 404 with one text for absent and hidden.
     async fn visible_image(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Image>, Error> {
         match self.catalog.find_image(id).await? {
-            Some(image) if caller.0.viewer.sees(&image) => Ok(image),
+            Some(image) if caller.viewer.sees(&image) => Ok(image),
             _ => Err(Error::no_image(id.as_str())),
         }
     }
 
     /// Asks a rule about a visible image: 403 when it says no but the caller may read the record, else 404.
     fn enforce(&self, caller: &Caller, rule: Rule, image: &Image) -> Result<(), Error> {
-        if caller.0.may(rule, Some(image)) {
+        if caller.may_image(rule, image) {
             return Ok(());
         }
-        if caller.0.may(Rule::GetImage, Some(image)) {
-            Err(Error::Forbidden(format!(
-                "You are not authorized to complete {} action.",
-                rule.as_str()
-            )))
+        if caller.may_image(Rule::GetImage, image) {
+            Err(Error::not_allowed(rule))
         } else {
             Err(Error::no_image(image.id.as_str()))
         }
@@ -66,7 +63,7 @@ impl Parts {
 
     /// The record as the caller sees it: a deactivated image keeps the places of its data from all but administrators.
     fn view<'a>(&self, caller: &Caller, image: &'a Image) -> ImageView<'a> {
-        let shows_stores = image.status != Status::Deactivated || caller.0.viewer.is_admin;
+        let shows_stores = image.status != Status::Deactivated || caller.viewer.is_admin;
         let located = image.locations.iter().filter(|_| shows_stores);
         ImageView {
             image,

@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::caller::Caller;
 use super::error::{Error, render};
-use super::extract::Caller;
 use super::versions::{self, PREFIXES};
 use super::{Shared, router};
 
@@ -124,7 +124,10 @@ pub(super) async fn authenticate(
         .map(|value| value.to_str().unwrap_or_default().to_owned());
     let mut response = match shared.authenticator.authenticate(token.as_deref()).await {
         Ok(identity) => {
-            request.extensions_mut().insert(Caller::from(identity));
+            let policy = shared.policies.current().await;
+            request
+                .extensions_mut()
+                .insert(Caller::new(identity, policy));
             next.run(request).await
         }
         Err(e) => Error::from(e).into_response(),

@@ -1,13 +1,14 @@
-//! The route table.
+//! THE route table, and the layers in order.
 
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
+use axum::routing::{MethodFilter, MethodRouter, any};
 use http::Method;
 
 use super::error::Error;
 use super::{Shared, images, middleware, versions};
+use crate::policy::Rule;
 
 /// Methods that some route has; others are 501 on unknown paths.
 pub(super) const METHODS: [Method; 6] = [
@@ -19,48 +20,86 @@ pub(super) const METHODS: [Method; 6] = [
     Method::PATCH,
 ];
 
+/// A route under `/v2`, as the table has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// Its methods, with the rules that each asks; none where any valid token will do.
+    pub methods: &'static [(&'static str, &'static [Rule])],
+}
+
+/// Makes the table and the router of the same lines.
+///
+/// A line is a path and its methods; a method names the rules it asks and its handler. After `allow` stands the value of
+/// `Allow` where the contract has one that is not the list of methods, or `missing` where other methods are 404.
+macro_rules! routes {
+    ($($path:literal $(allow $allow:literal)? $(= $fallback:ident)? {
+        $($method:ident [$($rule:ident),*] $handler:path),+ $(,)?
+    })+) => {
+        /// Every route under `/v2`.
+        pub const ROUTES: &[Route] = &[$(Route {
+            path: $path,
+            methods: &[$((stringify!($method), &[$(Rule::$rule),*])),+],
+        }),+];
+
+        fn table() -> Router<Shared> {
+            Router::new()$(.route(
+                $path,
+                fallback!($($fallback)?)(
+                    allow!([$($allow)?] $($method),+),
+                    MethodRouter::new()$(.on(MethodFilter::$method, $handler))+,
+                ),
+            ))+
+        }
+    };
+}
+
+/// The value of `Allow`: what is given, else the methods in the order of the table.
+macro_rules! allow {
+    ([$allow:literal] $($method:ident),+) => { $allow };
+    ([] $first:ident $(, $method:ident)*) => { concat!(stringify!($first) $(, ", ", stringify!($method))*) };
+}
+
+macro_rules! fallback {
+    () => {
+        only
+    };
+    (missing) => {
+        or_missing
+    };
+}
+
+routes! {
+    "/v2/images" {
+        GET [GetImages, GetImage] images::list::list,
+        POST [AddImage, PublicizeImage, CommunitizeImage] images::create::create,
+    }
+    "/v2/images/{image_id}" {
+        GET [GetImage] images::show::show,
+        PATCH [ModifyImage, PublicizeImage, CommunitizeImage] images::update::update,
+        DELETE [DeleteImage] images::delete::delete,
+    }
+    "/v2/images/{image_id}/file" {
+        GET [DownloadImage, DownloadFromStore] images::download::download,
+        PUT [UploadImage] images::upload::upload,
+    }
+    "/v2/images/{image_id}/tags/{tag}" {
+        PUT [ModifyImage] images::tags::add,
+        DELETE [ModifyImage] images::tags::remove,
+    }
+    "/v2/images/{image_id}/actions/deactivate" {
+        POST [Deactivate] images::actions::deactivate,
+    }
+    "/v2/images/{image_id}/actions/reactivate" {
+        POST [Reactivate] images::actions::reactivate,
+    }
+}
+
 /// Every route, and the layers in order.
 pub(super) fn build(shared: &Shared) -> Router {
-    let v2 = Router::new()
+    let v2 = table()
         .route("/v2", any(middleware::add_slash))
-        .route(
-            "/v2/images",
-            only(
-                "GET, POST",
-                get(images::list::list).merge(post(images::create::create)),
-            ),
-        )
-        .route(
-            "/v2/images/{image_id}",
-            only(
-                "GET, PATCH, DELETE",
-                get(images::show::show)
-                    .merge(patch(images::update::update))
-                    .merge(delete(images::delete::delete)),
-            ),
-        )
-        .route(
-            "/v2/images/{image_id}/file",
-            only(
-                "GET, PUT",
-                get(images::download::download).merge(put(images::upload::upload)),
-            ),
-        )
-        .route(
-            "/v2/images/{image_id}/tags/{tag}",
-            only(
-                "PUT, DELETE",
-                put(images::tags::add).merge(delete(images::tags::remove)),
-            ),
-        )
-        .route(
-            "/v2/images/{image_id}/actions/deactivate",
-            only("POST", post(images::actions::deactivate)),
-        )
-        .route(
-            "/v2/images/{image_id}/actions/reactivate",
-            only("POST", post(images::actions::reactivate)),
-        )
         .fallback(middleware::no_route)
         .layer(from_fn_with_state(shared.clone(), middleware::authenticate));
     let open = Router::new()
@@ -82,5 +121,13 @@ fn only(allow: &'static str, methods: MethodRouter<Shared>) -> MethodRouter<Shar
         let method = request.method().to_string();
         async move { Error::MethodNotAllowed { method, allow } }
     };
+    // HEAD has a handler of its own, else that of GET would answer it.
     methods.head(refuse).fallback(refuse)
+}
+
+/// A route that does not exist for any other method: 404.
+fn or_missing(_: &'static str, methods: MethodRouter<Shared>) -> MethodRouter<Shared> {
+    methods
+        .head(middleware::no_route)
+        .fallback(middleware::no_route)
 }

@@ -6,8 +6,9 @@ use http::StatusCode;
 
 use super::EMPTY_HTML;
 use crate::api::Shared;
+use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
-use crate::api::extract::{Caller, ImagePath, NoBody};
+use crate::api::extract::{ImagePath, NoBody};
 use crate::catalog::{self, Activation};
 use crate::policy::Rule;
 

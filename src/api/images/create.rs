@@ -7,8 +7,9 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::rule_of;
+use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
-use crate::api::extract::{Caller, JsonObject};
+use crate::api::extract::JsonObject;
 use crate::api::{Shared, versions};
 use crate::catalog::now;
 use crate::image::{CreateRequest, ImageId};
@@ -24,12 +25,12 @@ pub(in crate::api) async fn create(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let request = CreateRequest::parse(&body, &shared.image_rules())?;
-    let project = caller.0.viewer.project.clone();
+    let project = caller.project().cloned();
     let owner = request.owner.clone().unwrap_or(project);
     let visibility = request.visibility();
     let id = request.id.clone().unwrap_or_else(ImageId::random);
     let image = request.into_image(id.clone(), owner, now());
-    if !caller.0.may(Rule::AddImage, Some(&image)) {
+    if !caller.may_image(Rule::AddImage, &image) {
         let owner = image
             .owner
             .as_ref()
@@ -39,11 +40,8 @@ pub(in crate::api) async fn create(
         )));
     }
     let needed = rule_of(visibility);
-    if let Some(rule) = needed.filter(|rule| !caller.0.may(*rule, Some(&image))) {
-        return Err(Error::Forbidden(format!(
-            "You are not authorized to complete {} action.",
-            rule.as_str()
-        )));
+    if let Some(rule) = needed.filter(|rule| !caller.may_image(*rule, &image)) {
+        return Err(Error::not_allowed(rule));
     }
     let image = shared
         .catalog

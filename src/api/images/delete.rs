@@ -8,8 +8,9 @@ use http::StatusCode;
 
 use super::EMPTY_HTML;
 use crate::api::Shared;
+use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
-use crate::api::extract::{Caller, ImagePath, NoBody};
+use crate::api::extract::{ImagePath, NoBody};
 use crate::policy::Rule;
 
 /// How long the answer waits for the store. The record is gone at once; the bytes follow even if the store is away.

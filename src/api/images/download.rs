@@ -10,8 +10,9 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
 
+use crate::api::caller::Caller;
 use crate::api::error::Error;
-use crate::api::extract::{Caller, ImagePath, NoBody};
+use crate::api::extract::{ImagePath, NoBody};
 use crate::api::range::{self, RangeError, RangeSpec};
 use crate::api::{Parts, Shared};
 use crate::image::{Image, Status};
@@ -31,13 +32,16 @@ pub(in crate::api) async fn download(
 ) -> Result<Response, Error> {
     let id = path.id()?;
     let image = shared.visible_image(&caller, &id).await?;
-    if image.status == Status::Deactivated && !caller.0.viewer.is_admin {
+    if image.status == Status::Deactivated && !caller.viewer.is_admin {
         return Err(Error::Forbidden(
             "The requested image has been deactivated. Image data download is forbidden.".into(),
         ));
     }
     shared.enforce(&caller, Rule::DownloadImage, &image)?;
     let preferred = preferred_stores(&shared, query.as_deref().unwrap_or_default())?;
+    if !preferred.is_empty() {
+        shared.enforce(&caller, Rule::DownloadFromStore, &image)?;
+    }
     let wanted = wanted_range(&headers)?;
     let Some(size) = image.size.filter(|_| image.has_data()) else {
         return Ok(answer(

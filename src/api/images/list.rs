@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::query::{self, Query};
+use crate::api::caller::Caller;
 use crate::api::error::Error;
-use crate::api::extract::Caller;
 use crate::api::{Parts, Shared};
 use crate::catalog::{Page, Scope};
 use crate::image::{Image, ImageView};
@@ -32,11 +32,7 @@ pub(in crate::api) async fn list(
 ) -> Result<Response, Error> {
     let pairs = query::pairs(text.as_deref().unwrap_or_default())?;
     let query = Query::parse(&pairs)?;
-    if !caller.0.may(Rule::GetImages, None) {
-        return Err(Error::Forbidden(
-            "You are not authorized to complete get_images action.".into(),
-        ));
-    }
+    caller.enforce_own(Rule::GetImages)?;
     let images = &shared.config.images;
     let limit = query
         .limit
@@ -46,7 +42,7 @@ pub(in crate::api) async fn list(
         Some(id) => Some(marker(&shared, &caller, id).await?),
         None => None,
     };
-    let viewer = &caller.0.viewer;
+    let viewer = &caller.viewer;
     let page = Page {
         scope: Scope {
             project: viewer.project.clone(),
@@ -70,6 +66,7 @@ pub(in crate::api) async fn list(
         schema: "/v2/schemas/images",
         images: found
             .iter()
+            .filter(|image| caller.may_image(Rule::GetImage, image))
             .map(|image| shared.view(&caller, image))
             .collect(),
     };

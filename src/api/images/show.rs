@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::Shared;
+use crate::api::caller::Caller;
 use crate::api::error::Error;
-use crate::api::extract::{Caller, ImagePath, NoBody};
+use crate::api::extract::{ImagePath, NoBody};
 use crate::policy::Rule;
 
 /// The record.

@@ -6,8 +6,9 @@ use http::StatusCode;
 
 use super::EMPTY_HTML;
 use crate::api::Shared;
+use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
-use crate::api::extract::{Caller, NoBody, TagPath};
+use crate::api::extract::{NoBody, TagPath};
 use crate::image::Attributes;
 use crate::policy::Rule;
 

@@ -8,10 +8,11 @@ use http::header::CONTENT_TYPE;
 
 use super::rule_of;
 use crate::api::Shared;
+use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
-use crate::api::extract::{Caller, ImagePath, JsonBody};
+use crate::api::extract::{ImagePath, JsonBody};
 use crate::image::{Attributes, Dialect, Image, Patch};
-use crate::policy::{self, Rule};
+use crate::policy::Rule;
 
 const V20: &str = "application/openstack-images-v2.0-json-patch";
 const V21: &str = "application/openstack-images-v2.1-json-patch";
@@ -39,10 +40,10 @@ pub(in crate::api) async fn update(
     let id = path.id()?;
     let image = shared.visible_image(&caller, &id).await?;
     shared.enforce(&caller, Rule::ModifyImage, &image)?;
-    let (parts, who) = (shared.clone(), caller.0.clone());
+    let (parts, who) = (shared.clone(), caller.clone());
     let updated = shared.catalog.update_image(&id, move |image| {
         // Visible and allowed a moment ago; the transaction has the record as it is now.
-        if !who.viewer.sees(image) || !who.may(Rule::ModifyImage, Some(image)) {
+        if !who.viewer.sees(image) || !who.may_image(Rule::ModifyImage, image) {
             return Err(Error::no_image(image.id.as_str()));
         }
         let after = patch.apply(image, &parts.image_rules())?;
@@ -55,7 +56,7 @@ pub(in crate::api) async fn update(
 
 /// What only some callers may change: the owner, and the audience beyond the project.
 fn check_policy(
-    caller: &policy::Caller,
+    caller: &Caller,
     patch: &Patch,
     image: &Image,
     after: &Attributes,
@@ -67,11 +68,8 @@ fn check_policy(
         ));
     }
     let rule = rule_of(after.visibility).filter(|_| after.visibility != image.visibility);
-    match rule.filter(|rule| !caller.may(*rule, Some(image))) {
-        Some(rule) => Err(Error::Forbidden(format!(
-            "You are not authorized to complete {} action.",
-            rule.as_str()
-        ))),
+    match rule.filter(|rule| !caller.may_image(*rule, image)) {
+        Some(rule) => Err(Error::not_allowed(rule)),
         None => Ok(()),
     }
 }

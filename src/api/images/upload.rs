@@ -9,8 +9,9 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 
 use super::EMPTY_HTML;
+use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
-use crate::api::extract::{Caller, ImagePath};
+use crate::api::extract::ImagePath;
 use crate::api::{Parts, Shared};
 use crate::image::{Image, Status};
 use crate::policy::Rule;
