@@ -11,7 +11,9 @@ mod db;
 mod garbage;
 mod images;
 mod list;
+mod members;
 mod rows;
+mod tasks;
 mod uploads;
 
 use std::future::Future;
@@ -28,6 +30,8 @@ pub use images::Activation;
 pub use list::{
     Audience, Comparison, Direction, Filter, NumberColumn, Page, Scope, SortKey, TextColumn,
 };
+pub use members::Member;
+pub use tasks::{Task, TaskPage, TaskSortKey};
 pub use uploads::{Intent, NewUpload, Upload};
 
 /// Why the catalog did not do what it was asked.
@@ -45,6 +49,20 @@ pub enum Error {
     /// The image is protected against deletion.
     #[error("the image is protected")]
     Protected,
+    /// The image has a visibility other than shared, so its member list is out of use.
+    #[error("the image is not shared")]
+    NotShared,
+    /// The image would have more members than it may.
+    #[error("the image would have {wanted} members of {quota} allowed (image_member_quota)")]
+    TooManyMembers {
+        /// Members an image may have.
+        quota: u64,
+        /// Members it would have.
+        wanted: u64,
+    },
+    /// The image's only copy of its data: without it the image could be filled anew (OSSA 2016-006).
+    #[error("the last location of an image cannot be removed")]
+    LastLocation,
     /// A required attribute is not set yet.
     #[error("the image has no disk_format or no container_format")]
     FormatsMissing,

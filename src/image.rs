@@ -6,6 +6,7 @@
 mod attributes;
 mod create;
 mod id;
+mod member;
 mod patch;
 mod property;
 mod status;
@@ -19,10 +20,11 @@ use serde::{Deserialize, Serialize};
 pub use attributes::{Attributes, InvalidImage, Reason, Rules};
 pub use create::CreateRequest;
 pub use id::{AttemptId, ImageId, InvalidImageId, ProjectId, StoreId};
+pub use member::{MemberStatus, UnknownMemberStatus};
 pub use patch::{Dialect, Patch};
 pub use property::{is_base_attribute, is_read_only, is_reserved};
 pub use status::{InvalidTransition, Status};
-pub use view::ImageView;
+pub use view::{ImageView, LocationMetadata, LocationView, rfc3339};
 pub use visibility::{Viewer, Visibility};
 
 /// Microseconds since the Unix epoch, UTC. Shown to the second (contract 4.1), kept finer so that lists are stable.

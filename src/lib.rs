@@ -13,7 +13,7 @@
 //! | [`catalog`] | durable records and the cache in front of them |
 //! | [`store`] | S3 stores: keys and bytes |
 //! | [`embedded`] | the S3 server inside, for laptops, tests and small sites |
-//! | [`image`], [`format`](mod@format) | pure rules: the record, disk-image formats |
+//! | [`image`], [`task`], [`format`](mod@format) | pure rules: the records, disk-image formats |
 //! | [`config`], [`telemetry`] | used by all, using nobody |
 
 mod api;
@@ -28,5 +28,6 @@ pub mod image;
 pub mod jobs;
 pub mod policy;
 pub mod store;
+pub mod task;
 pub mod telemetry;
 pub mod transfer;

@@ -7,6 +7,7 @@ mod client;
 mod credentials;
 mod download;
 mod error;
+mod location;
 mod multipart;
 mod objects;
 mod probe;
@@ -91,6 +92,9 @@ struct Options {
     read_timeout: Duration,
     complete_timeout: Duration,
     weight: i32,
+    description: String,
+    /// What the URL of an object begins with.
+    location_base: String,
     create_bucket: bool,
 }
 
@@ -116,6 +120,21 @@ impl Store {
     /// The configured name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the operator says of it.
+    pub fn description(&self) -> &str {
+        &self.options.description
+    }
+
+    /// Its place in the order of reading; heavier is read first.
+    pub fn weight(&self) -> i32 {
+        self.options.weight
+    }
+
+    /// Where the object of a key is, as a URL without credentials.
+    pub fn location(&self, key: &str) -> String {
+        format!("{}/{key}", self.options.location_base)
     }
 
     /// Smallest size of an upload's parts, bytes.

@@ -108,6 +108,9 @@ impl Error {
                 | catalog::Error::Transition(_)
                 | catalog::Error::Protected
                 | catalog::Error::FormatsMissing
+                | catalog::Error::NotShared
+                | catalog::Error::TooManyMembers { .. }
+                | catalog::Error::LastLocation
                 | catalog::Error::OverQuota { .. },
             )
             | Error::Gone

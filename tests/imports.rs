@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module, and the others it may use.
-const MODULES: [(&str, &str); 14] = [
+const MODULES: [(&str, &str); 15] = [
     (
         "cli",
         "app auth catalog config embedded image store telemetry",
@@ -24,16 +24,17 @@ const MODULES: [(&str, &str); 14] = [
     ),
     (
         "api",
-        "auth catalog config image policy store telemetry transfer",
+        "auth catalog config image policy store task telemetry transfer",
     ),
     ("jobs", "config store telemetry transfer"),
     ("transfer", "catalog config format image store telemetry"),
     ("auth", "config image"),
     ("policy", "image"),
-    ("catalog", "config image telemetry"),
+    ("catalog", "config image task telemetry"),
     ("store", "config telemetry"),
     ("embedded", ""),
     ("image", ""),
+    ("task", ""),
     ("format", ""),
     ("config", ""),
     ("telemetry", "config"),
@@ -65,7 +66,7 @@ const CRATES: [(&str, &[&str]); 16] = [
 ];
 
 /// Modules of rules alone: no I/O, no runtime, no clock. They may use these crates and no others.
-const PURE: [&str; 3] = ["image", "policy", "format"];
+const PURE: [&str; 4] = ["image", "policy", "task", "format"];
 const CRATES_OF_PURE: [&str; 8] = [
     "proptest",
     "serde",

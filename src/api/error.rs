@@ -339,6 +339,13 @@ impl From<catalog::Error> for Error {
             catalog::Error::Protected => {
                 Error::Forbidden("The image is protected and cannot be deleted.".into())
             }
+            e @ catalog::Error::NotShared => {
+                Error::Forbidden(format!("Members cannot be changed: {e}."))
+            }
+            e @ catalog::Error::TooManyMembers { .. } => {
+                Error::TooLarge(format!("Quota exceeded: {e}."))
+            }
+            e @ catalog::Error::LastLocation => Error::Forbidden(format!("Not allowed: {e}.")),
             catalog::Error::FormatsMissing => Error::BadRequest(
                 "Properties disk_format, container_format must be set prior to saving data.".into(),
             ),

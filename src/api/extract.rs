@@ -18,6 +18,10 @@ const JSON_LIMIT: usize = 1024 * 1024;
 pub(super) struct ImagePath(String);
 
 impl ImagePath {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The id.
     ///
     /// # Errors

@@ -5,6 +5,8 @@ pub(super) mod create;
 pub(super) mod delete;
 pub(super) mod download;
 pub(super) mod list;
+pub(super) mod locations;
+pub(super) mod members;
 mod query;
 pub(super) mod show;
 pub(super) mod tags;
@@ -12,6 +14,7 @@ pub(super) mod update;
 pub(super) mod upload;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
@@ -19,8 +22,11 @@ use http::{HeaderName, HeaderValue};
 use super::Parts;
 use super::caller::Caller;
 use super::error::Error;
+use crate::catalog::Garbage;
 use crate::config::Limit;
-use crate::image::{Image, ImageId, ImageView, Rules, Status, Visibility};
+use crate::image::{
+    Image, ImageId, ImageView, LocationMetadata, LocationView, Rules, Status, Visibility,
+};
 use crate::policy::Rule;
 
 /// What the reference service says of its empty answers.
@@ -29,9 +35,17 @@ const EMPTY_HTML: [(HeaderName, HeaderValue); 1] = [(
     HeaderValue::from_static("text/html; charset=UTF-8"),
 )];
 
+/// How long an answer waits for the store to remove bytes. The record is changed at once; the bytes follow even if the
+/// store is away.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
 impl Parts {
     /// The image, if the caller may know of it; else 404 with one text for absent and hidden.
-    async fn visible_image(&self, caller: &Caller, id: &ImageId) -> Result<Arc<Image>, Error> {
+    pub(super) async fn visible_image(
+        &self,
+        caller: &Caller,
+        id: &ImageId,
+    ) -> Result<Arc<Image>, Error> {
         match self.catalog.find_image(id).await? {
             Some(image) if caller.viewer.sees(&image) => Ok(image),
             _ => Err(Error::no_image(id.as_str())),
@@ -39,7 +53,7 @@ impl Parts {
     }
 
     /// Asks a rule about a visible image: 403 when it says no but the caller may read the record, else 404.
-    fn enforce(&self, caller: &Caller, rule: Rule, image: &Image) -> Result<(), Error> {
+    pub(super) fn enforce(&self, caller: &Caller, rule: Rule, image: &Image) -> Result<(), Error> {
         if caller.may_image(rule, image) {
             return Ok(());
         }
@@ -63,15 +77,57 @@ impl Parts {
 
     /// The record as the caller sees it: a deactivated image keeps the places of its data from all but administrators.
     fn view<'a>(&self, caller: &Caller, image: &'a Image) -> ImageView<'a> {
-        let shows_stores = image.status != Status::Deactivated || caller.viewer.is_admin;
-        let located = image.locations.iter().filter(|_| shows_stores);
+        let shows_places = image.status != Status::Deactivated || caller.viewer.is_admin;
+        let located = image.locations.iter().filter(|_| shows_places);
+        let images = &self.config.images;
+        let shows_urls = shows_places
+            && (images.show_direct_url || images.show_multiple_locations)
+            && caller.may_image(Rule::GetImageLocation, image);
+        let locations = || self.locations(image);
         ImageView {
             image,
             stores: self
                 .transfers
                 .stores()
                 .by_weight(located.map(|location| location.store.as_str())),
+            direct_url: (shows_urls && images.show_direct_url)
+                .then(|| locations().into_iter().next())
+                .flatten()
+                .map(|location| location.url),
+            locations: (shows_urls && images.show_multiple_locations).then(locations),
+            unreadable: Default::default(),
         }
+    }
+
+    /// Every copy of the image's data, heaviest store first. One in a store that is no longer configured has no URL, and
+    /// is left out.
+    fn locations(&self, image: &Image) -> Vec<LocationView> {
+        let stores = self.transfers.stores();
+        let names = image
+            .locations
+            .iter()
+            .map(|location| location.store.as_str());
+        stores
+            .by_weight(names)
+            .into_iter()
+            .filter_map(|name| {
+                let store = stores.find(name)?;
+                let mut all = image.locations.iter();
+                let location = all.find(|location| location.store.as_str() == name)?;
+                Some(LocationView {
+                    url: store.location(&location.key),
+                    metadata: LocationMetadata {
+                        store: location.store.clone(),
+                    },
+                })
+            })
+            .collect()
+    }
+
+    /// Removes bytes, for as long as a client may wait for it; what is left stands in the garbage list.
+    async fn remove_now(&self, garbage: Vec<Garbage>) {
+        let removal = self.transfers.remove_in_background(garbage);
+        let _ = tokio::time::timeout(STORE_PATIENCE, removal).await;
     }
 }
 

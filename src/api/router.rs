@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, any};
 use http::Method;
 
 use super::error::Error;
-use super::{Shared, images, middleware, versions};
+use super::{Shared, images, info, middleware, schemas, tasks, versions};
 use crate::policy::Rule;
 
 /// Methods that some route has; others are 501 on unknown paths.
@@ -31,10 +31,10 @@ pub struct Route {
 
 /// Makes the table and the router of the same lines.
 ///
-/// A line is a path and its methods; a method names the rules it asks and its handler. After `allow` stands the value of
-/// `Allow` where the contract has one that is not the list of methods, or `missing` where other methods are 404.
+/// A line is a path and its methods; a method names the rules it asks and its handler. `missing` stands where other methods
+/// are 404 and not 405.
 macro_rules! routes {
-    ($($path:literal $(allow $allow:literal)? $(= $fallback:ident)? {
+    ($($path:literal $(= $fallback:ident)? {
         $($method:ident [$($rule:ident),*] $handler:path),+ $(,)?
     })+) => {
         /// Every route under `/v2`.
@@ -47,7 +47,7 @@ macro_rules! routes {
             Router::new()$(.route(
                 $path,
                 fallback!($($fallback)?)(
-                    allow!([$($allow)?] $($method),+),
+                    allow!($($method),+),
                     MethodRouter::new()$(.on(MethodFilter::$method, $handler))+,
                 ),
             ))+
@@ -55,10 +55,9 @@ macro_rules! routes {
     };
 }
 
-/// The value of `Allow`: what is given, else the methods in the order of the table.
+/// The value of `Allow`: the methods in the order of the table.
 macro_rules! allow {
-    ([$allow:literal] $($method:ident),+) => { $allow };
-    ([] $first:ident $(, $method:ident)*) => { concat!(stringify!($first) $(, ", ", stringify!($method))*) };
+    ($first:ident $(, $method:ident)*) => { concat!(stringify!($first) $(, ", ", stringify!($method))*) };
 }
 
 macro_rules! fallback {
@@ -88,11 +87,96 @@ routes! {
         PUT [ModifyImage] images::tags::add,
         DELETE [ModifyImage] images::tags::remove,
     }
+    "/v2/images/{image_id}/members" {
+        GET [GetMembers, GetMember] images::members::list,
+        POST [AddMember] images::members::create,
+    }
+    "/v2/images/{image_id}/members/{member_id}" {
+        GET [GetMember] images::members::show,
+        PUT [ModifyMember] images::members::update,
+        DELETE [DeleteMember] images::members::delete,
+    }
+    "/v2/images/{image_id}/locations" {
+        GET [FetchImageLocation] images::locations::list,
+    }
+    "/v2/images/{image_id}/tasks" = missing {
+        GET [GetImage] tasks::list_of_image,
+    }
     "/v2/images/{image_id}/actions/deactivate" {
         POST [Deactivate] images::actions::deactivate,
     }
     "/v2/images/{image_id}/actions/reactivate" {
         POST [Reactivate] images::actions::reactivate,
+    }
+    "/v2/stores/{store_id}/{image_id}" {
+        DELETE [GetImageLocation, DeleteImageLocation] images::locations::delete_from_store,
+    }
+    "/v2/info/import" {
+        GET [] info::import,
+    }
+    "/v2/info/stores" {
+        GET [] info::stores,
+    }
+    "/v2/info/stores/detail" {
+        GET [StoresInfoDetail] info::stores_detail,
+    }
+    "/v2/info/usage" = missing {
+        GET [] info::usage,
+    }
+    "/v2/tasks" {
+        GET [TasksApiAccess, GetTasks] tasks::list,
+    }
+    "/v2/tasks/{task_id}" {
+        GET [TasksApiAccess, GetTask] tasks::show,
+        DELETE [TasksApiAccess, GetTask] tasks::delete,
+    }
+    "/v2/schemas/image" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/images" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/member" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/members" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/task" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/tasks" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/metadefs/namespace" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/metadefs/namespaces" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/metadefs/object" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/metadefs/objects" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/metadefs/property" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/metadefs/properties" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/metadefs/resource_type" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/metadefs/resource_types" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/metadefs/tag" {
+        GET [] schemas::show,
+    }
+    "/v2/schemas/metadefs/tags" {
+        GET [] schemas::show,
     }
 }
 

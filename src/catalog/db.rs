@@ -106,6 +106,7 @@ fn migrations() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "images", include_str!("migrations/0001_images.sql")),
         migration(2, "members", include_str!("migrations/0002_members.sql")),
+        migration(5, "tasks", include_str!("migrations/0005_tasks.sql")),
     ])
 }
 

@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::rows;
 use super::{Catalog, Error, Garbage, OpenParts, Result, now};
-use crate::image::{Attributes, Image, ImageId, InvalidTransition, Status};
+use crate::image::{Attributes, Image, ImageId, InvalidTransition, Status, StoreId};
 
 /// The two ends of deactivation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +119,54 @@ impl Catalog {
         .await
     }
 
+    /// Gives up the copy in one store and hands it to the garbage list, in one transaction.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when there is no such image or copy, [`Error::Transition`] unless the image is active,
+    /// [`Error::LastLocation`].
+    pub async fn delete_location(&self, id: &ImageId, store: &StoreId) -> Result<Garbage> {
+        let (this, id, store) = (self.clone(), id.clone(), store.clone());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            let image = rows::load(&mut tx, &id).await?.ok_or(Error::Missing)?;
+            if image.status != Status::Active {
+                return Err(InvalidTransition {
+                    from: image.status,
+                    to: Status::Active,
+                }
+                .into());
+            }
+            if image.locations.len() < 2 {
+                return Err(Error::LastLocation);
+            }
+            let mut locations = image.locations.into_iter();
+            let location = locations
+                .find(|location| location.store == store)
+                .ok_or(Error::Missing)?;
+            let now = now();
+            sqlx::query("DELETE FROM image_locations WHERE image_id = $1 AND store = $2 AND object_key = $3")
+                .bind(id.as_str())
+                .bind(location.store.as_str())
+                .bind(&location.key)
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query("UPDATE images SET updated_at = $1 WHERE id = $2")
+                .bind(now)
+                .bind(id.as_str())
+                .execute(&mut *tx)
+                .await?;
+            let garbage = Garbage {
+                store: location.store,
+                key: location.key,
+                parts: OpenParts::None,
+            };
+            super::garbage::insert(&mut tx, &garbage, now).await?;
+            this.commit(tx, &id).await?;
+            Ok(garbage)
+        })
+        .await
+    }
+
     /// Marks an image deleted and hands its bytes to the garbage list, in one transaction. An upload under way keeps
     /// its row and finds out at its end.
     ///
@@ -150,10 +198,15 @@ impl Catalog {
         .bind(id.as_str())
         .execute(&mut *tx)
         .await?;
-        sqlx::query("DELETE FROM image_locations WHERE image_id = $1")
-            .bind(id.as_str())
-            .execute(&mut *tx)
-            .await?;
+        for delete in [
+            "DELETE FROM image_locations WHERE image_id = $1",
+            "DELETE FROM image_members WHERE image_id = $1",
+        ] {
+            sqlx::query(delete)
+                .bind(id.as_str())
+                .execute(&mut *tx)
+                .await?;
+        }
         let mut garbage = Vec::with_capacity(image.locations.len());
         for location in image.locations {
             let item = Garbage {

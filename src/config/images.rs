@@ -48,6 +48,13 @@ pub struct Images {
     pub property_quota: Limit,
     /// How many tags one image may have. Default 128; -1 for no limit.
     pub tag_quota: Limit,
+    /// How many projects one image may be shared with. Default 128; -1 for no limit.
+    pub member_quota: Limit,
+    /// Whether a record shows `direct_url`, where its data is in the store. Default false. Only for clients that read
+    /// the store themselves; it tells them bucket and key.
+    pub show_direct_url: bool,
+    /// Whether a record shows `locations`, and lets them be changed by PATCH. Default false (OSSN-0065).
+    pub show_multiple_locations: bool,
     /// Images on a page when the caller names no `limit`. Default 25.
     pub limit_default: u32,
     /// Images on a page at most; a larger `limit` is lowered to it. Default 1000.
@@ -64,6 +71,9 @@ impl Default for Images {
             container_formats: CONTAINER_FORMATS.map(str::to_owned).to_vec(),
             property_quota: Limit::AtMost(128),
             tag_quota: Limit::AtMost(128),
+            member_quota: Limit::AtMost(128),
+            show_direct_url: false,
+            show_multiple_locations: false,
             limit_default: 25,
             limit_max: 1000,
         }
@@ -81,6 +91,10 @@ impl Images {
             container_formats: section.take("container_formats", default.container_formats),
             property_quota: section.take("property_quota", default.property_quota),
             tag_quota: section.take("tag_quota", default.tag_quota),
+            member_quota: section.take("member_quota", default.member_quota),
+            show_direct_url: section.take("show_direct_url", default.show_direct_url),
+            show_multiple_locations: section
+                .take("show_multiple_locations", default.show_multiple_locations),
             limit_default: section.take("limit_default", default.limit_default),
             limit_max: section.take("limit_max", default.limit_max),
         };

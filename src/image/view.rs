@@ -1,9 +1,12 @@
 //! The JSON object of an image (contract 4.1).
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use time::OffsetDateTime;
 
-use super::{Image, Micros, is_base_attribute};
+use super::{Image, Micros, StoreId, is_base_attribute};
 
 /// An image as clients see it: extra properties first, then the attributes in Glance's order.
 #[derive(Debug)]
@@ -12,17 +15,37 @@ pub struct ImageView<'a> {
     pub image: &'a Image,
     /// Ids of the stores that hold the data, heaviest first; shown only with a located image.
     pub stores: Vec<&'a str>,
+    /// Where the first copy of the data is, where that is shown.
+    pub direct_url: Option<String>,
+    /// Where every copy is, where that is shown.
+    pub locations: Option<Vec<LocationView>>,
+    /// Properties that the caller may not read.
+    pub unreadable: BTreeSet<&'a str>,
+}
+
+/// A copy of the data as clients see it.
+#[derive(Debug, Serialize)]
+pub struct LocationView {
+    /// Where it is, without credentials.
+    pub url: String,
+    /// The store that holds it.
+    pub metadata: LocationMetadata,
+}
+
+/// What is known of a copy.
+#[derive(Debug, Serialize)]
+pub struct LocationMetadata {
+    /// The store that holds it.
+    pub store: StoreId,
 }
 
 impl Serialize for ImageView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let image = self.image;
         let mut map = serializer.serialize_map(None)?;
-        for (name, value) in image
-            .properties
-            .iter()
-            .filter(|(name, _)| !is_base_attribute(name))
-        {
+        for (name, value) in image.properties.iter().filter(|(name, _)| {
+            !is_base_attribute(name) && !self.unreadable.contains(name.as_str())
+        }) {
             map.serialize_entry(name, value)?;
         }
         map.serialize_entry("name", &image.name)?;
@@ -43,6 +66,12 @@ impl Serialize for ImageView<'_> {
         map.serialize_entry("id", &image.id)?;
         map.serialize_entry("created_at", &rfc3339(image.created_at))?;
         map.serialize_entry("updated_at", &rfc3339(image.updated_at))?;
+        if let Some(locations) = &self.locations {
+            map.serialize_entry("locations", locations)?;
+        }
+        if let Some(url) = &self.direct_url {
+            map.serialize_entry("direct_url", url)?;
+        }
         map.serialize_entry("tags", &image.tags)?;
         map.serialize_entry("self", &format!("/v2/images/{}", image.id))?;
         map.serialize_entry("file", &format!("/v2/images/{}/file", image.id))?;
@@ -55,7 +84,7 @@ impl Serialize for ImageView<'_> {
 }
 
 /// `YYYY-MM-DDTHH:MM:SSZ`, without fractions, as every client parses it.
-fn rfc3339(micros: Micros) -> String {
+pub fn rfc3339(micros: Micros) -> String {
     let at = OffsetDateTime::from_unix_timestamp(micros.div_euclid(1_000_000))
         .unwrap_or(OffsetDateTime::UNIX_EPOCH);
     format!(
@@ -84,9 +113,13 @@ mod tests {
         let id: ImageId = "0a1b2c3d-0000-4000-8000-00000000abcd".parse().unwrap();
         let mut image = CreateRequest::default().into_image(id, Some("p".into()), 0);
         image.properties.insert("hw_cpu".into(), Some("4".into()));
+        image.properties.insert("secret".into(), Some("x".into()));
         let json = serde_json::to_string(&ImageView {
             image: &image,
             stores: vec!["fast", "slow"],
+            direct_url: None,
+            locations: None,
+            unreadable: ["secret"].into(),
         })
         .unwrap();
         assert!(json.starts_with(r#"{"hw_cpu":"4","name":null,"#), "{json}");

@@ -13,6 +13,7 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 
 use super::Options;
 use super::credentials::FileCredentials;
+use super::location;
 use crate::config::{Profile, Store as StoreConfig};
 
 /// Idle connections kept per store: enough for the parts of a few uploads, few enough for small stores.
@@ -60,6 +61,8 @@ pub(super) fn options(config: &StoreConfig) -> Options {
         read_timeout: config.read_timeout.duration(),
         complete_timeout: config.complete_timeout.duration(),
         weight: config.weight,
+        description: config.description.clone(),
+        location_base: location::base(config),
         create_bucket: config.create_bucket || config.is_embedded(),
     }
 }

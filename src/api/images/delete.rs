@@ -1,7 +1,5 @@
 //! `DELETE /v2/images/{id}` (contract 4.6).
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -12,9 +10,6 @@ use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, NoBody};
 use crate::policy::Rule;
-
-/// How long the answer waits for the store. The record is gone at once; the bytes follow even if the store is away.
-const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The record disappears, then the bytes. An upload under way runs to its end and gets 410.
 pub(in crate::api) async fn delete(
@@ -35,8 +30,6 @@ pub(in crate::api) async fn delete(
         .delete_image(&id)
         .await
         .map_err(|e| about(&id, e))?;
-    let removal = shared.transfers.remove_in_background(garbage);
-    // Not waiting any longer changes nothing: what is left stands in the garbage list.
-    let _ = tokio::time::timeout(STORE_PATIENCE, removal).await;
+    shared.remove_now(garbage).await;
     Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response())
 }

@@ -5,9 +5,10 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::query::{self, Query};
+use super::query::Query;
 use crate::api::caller::Caller;
 use crate::api::error::Error;
+use crate::api::paging;
 use crate::api::{Parts, Shared};
 use crate::catalog::{Page, Scope};
 use crate::image::{Image, ImageView};
@@ -30,7 +31,7 @@ pub(in crate::api) async fn list(
     caller: Caller,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Error> {
-    let pairs = query::pairs(text.as_deref().unwrap_or_default())?;
+    let pairs = paging::pairs(text.as_deref().unwrap_or_default())?;
     let query = Query::parse(&pairs)?;
     caller.enforce_own(Rule::GetImages)?;
     let images = &shared.config.images;
@@ -61,8 +62,8 @@ pub(in crate::api) async fn list(
     let is_full = limit > 0 && found.len() == limit as usize;
     let last = found.last().filter(|_| is_full);
     let body = Images {
-        next: last.map(|image| query::link(PATH, &pairs, Some(image.id.as_str()))),
-        first: query::link(PATH, &pairs, None),
+        next: last.map(|image| paging::link(PATH, &pairs, Some(image.id.as_str()))),
+        first: paging::link(PATH, &pairs, None),
         schema: "/v2/schemas/images",
         images: found
             .iter()

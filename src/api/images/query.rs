@@ -1,24 +1,12 @@
 //! The query of `GET /v2/images`: filters, operators, sort keys, paging (contract 4.9).
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use time::format_description::well_known::Iso8601;
 use time::{Date, OffsetDateTime, PrimitiveDateTime};
 
 use crate::api::error::Error;
+use crate::api::paging::{Pairs, bad, direction, limit};
 use crate::catalog::{Audience, Comparison, Direction, Filter, NumberColumn, SortKey, TextColumn};
 use crate::image::Status;
-
-/// What stays readable in the links of a page.
-const KEPT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b':')
-    .remove(b',');
-
-/// Keys and values, decoded, in the order they were given.
-pub(super) type Pairs = Vec<(String, String)>;
 
 /// What a list was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,55 +19,6 @@ pub(super) struct Query {
     pub(super) sort: Vec<(SortKey, Direction)>,
     /// A filter that no image can pass, like an unknown status: an empty list, not an error.
     pub(super) matches_nothing: bool,
-}
-
-/// Splits and decodes a query.
-///
-/// # Errors
-/// 400 when it is not UTF-8.
-pub(super) fn pairs(text: &str) -> Result<Pairs, Error> {
-    let decode = |text: &str| {
-        let plain = text.replace('+', " ");
-        let decoded = percent_decode_str(&plain).decode_utf8();
-        decoded
-            .map(String::from)
-            .map_err(|_| Error::BadRequest("The query is not valid UTF-8.".into()))
-    };
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decode(key)?, decode(value)?))
-        })
-        .collect()
-}
-
-/// The same list from its start or from a marker on. Repeated keys are all kept; Glance loses all but one, and with it
-/// the filter of every page but the first.
-pub(super) fn link(path: &str, pairs: &Pairs, marker: Option<&str>) -> String {
-    let kept = pairs
-        .iter()
-        .filter(|(key, _)| key != "marker")
-        .map(|(key, value)| (key.as_str(), value.as_str()));
-    let encoded: Vec<String> = kept
-        .chain(marker.map(|id| ("marker", id)))
-        .map(|(key, value)| {
-            format!(
-                "{}={}",
-                utf8_percent_encode(key, KEPT),
-                utf8_percent_encode(value, KEPT)
-            )
-        })
-        .collect();
-    if encoded.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{path}?{}", encoded.join("&"))
-    }
-}
-
-fn bad(key: &str, rule: impl std::fmt::Display) -> Error {
-    Error::BadRequest(format!("Query parameter '{key}' {rule}"))
 }
 
 /// The sort part of a query while it is gathered.
@@ -116,14 +55,7 @@ impl Query {
     fn take(&mut self, key: &str, value: &str, sorting: &mut Sorting) -> Result<(), Error> {
         match key {
             "limit" => {
-                let limit = value
-                    .parse::<u64>()
-                    .map_err(|_| bad(key, "must be an integer from 0"))?;
-                if self
-                    .limit
-                    .replace(u32::try_from(limit).unwrap_or(u32::MAX))
-                    .is_some()
-                {
+                if self.limit.replace(limit(key, value)?).is_some() {
                     return Err(bad(key, "is given twice"));
                 }
             }
@@ -259,14 +191,6 @@ fn sort_key(key: &str, value: &str) -> Result<SortKey, Error> {
     })
 }
 
-fn direction(key: &str, value: &str) -> Result<Direction, Error> {
-    match value {
-        "asc" => Ok(Direction::Ascending),
-        "desc" => Ok(Direction::Descending),
-        _ => Err(bad(key, "must have the direction asc or desc")),
-    }
-}
-
 fn joined_sort(key: &str, value: &str) -> Result<Vec<(SortKey, Direction)>, Error> {
     value
         .split(',')
@@ -377,6 +301,7 @@ fn number_filter(key: &str, value: &str) -> Result<NumberFilter, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::paging::pairs;
 
     fn parse(text: &str) -> Result<Query, Error> {
         Query::parse(&pairs(text)?)
@@ -508,15 +433,5 @@ mod tests {
         }
         assert_eq!(parse("limit=99999999999").unwrap().limit, Some(u32::MAX));
         assert!(parse("os_hidden=TRUE").unwrap().is_hidden);
-    }
-
-    #[test]
-    fn links_keep_repeated_keys_and_encode_values() {
-        let pairs = pairs("tag=x&tag=y&name=a%26b&marker=old").unwrap();
-        assert_eq!(
-            link("/p", &pairs, Some("new")),
-            "/p?tag=x&tag=y&name=a%26b&marker=new"
-        );
-        assert_eq!(link("/p", &Vec::new(), None), "/p");
     }
 }

@@ -1,0 +1,241 @@
+//! `/v2/images/{id}/members` (contract 1.6): whom a shared image is shared with, and what they answer.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts as RequestParts;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::EMPTY_HTML;
+use crate::api::caller::Caller;
+use crate::api::error::{Error, about};
+use crate::api::extract::{ImagePath, JsonObject, NoBody};
+use crate::api::{Parts, Shared};
+use crate::catalog::{self, Member};
+use crate::image::{Image, ImageId, MemberStatus, ProjectId, Visibility, rfc3339};
+use crate::policy::{Fields, Rule, Value as Attribute};
+
+/// Longest project id, in characters: the column of the reference service.
+const LONGEST_MEMBER: usize = 255;
+
+#[derive(Serialize)]
+struct MemberView<'a> {
+    member_id: &'a str,
+    image_id: &'a ImageId,
+    status: &'static str,
+    created_at: String,
+    updated_at: String,
+    schema: &'static str,
+}
+
+impl<'a> From<&'a Member> for MemberView<'a> {
+    fn from(member: &'a Member) -> Self {
+        Self {
+            member_id: member.project.as_str(),
+            image_id: &member.image,
+            status: member.status.as_str(),
+            created_at: rfc3339(member.created_at),
+            updated_at: rfc3339(member.updated_at),
+            schema: "/v2/schemas/member",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Members<'a> {
+    members: Vec<MemberView<'a>>,
+    schema: &'static str,
+}
+
+/// The image and the member in the path.
+pub(in crate::api) struct MemberPath {
+    image: ImagePath,
+    member: String,
+}
+
+impl FromRequestParts<Shared> for MemberPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut RequestParts, shared: &Shared) -> Result<Self, Error> {
+        match Path::<(String, String)>::from_request_parts(parts, shared).await {
+            Ok(Path((image, member))) => Ok(Self {
+                image: ImagePath::new(image),
+                member,
+            }),
+            Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
+        }
+    }
+}
+
+/// The rows the caller may see: all of them for the owner, its own for a member.
+pub(in crate::api) async fn list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: ImagePath,
+) -> Result<Response, Error> {
+    let image = shared.shared_image(&caller, &path).await?;
+    shared.enforce(&caller, Rule::GetMembers, &image)?;
+    let members = shared.catalog.list_members(&image.id).await?;
+    let seen = members
+        .iter()
+        .filter(|member| may(&caller, Rule::GetMember, &image, &member.project));
+    let body = Members {
+        members: seen.map(MemberView::from).collect(),
+        schema: "/v2/schemas/members",
+    };
+    Ok(Json(body).into_response())
+}
+
+/// One row; 404 for every reason not to show it.
+pub(in crate::api) async fn show(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: MemberPath,
+) -> Result<Response, Error> {
+    let id = path.image.id()?;
+    let image = shared.visible_image(&caller, &id).await?;
+    if image.visibility != Visibility::Shared {
+        return Err(no_member(&path.member, &image));
+    }
+    let member = shared.seen_member(&caller, &image, &path.member).await?;
+    Ok(Json(MemberView::from(&member)).into_response())
+}
+
+/// Shares the image with a project. 200 and not 201: clients expect just that.
+pub(in crate::api) async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    path: ImagePath,
+    JsonObject(body): JsonObject,
+) -> Result<Response, Error> {
+    let project = member_named(&body)?;
+    let image = shared.shared_image(&caller, &path).await?;
+    shared.enforce(&caller, Rule::AddMember, &image)?;
+    let quota = super::most(shared.config.images.member_quota);
+    let created = shared
+        .catalog
+        .create_member(&image.id, &project, quota)
+        .await;
+    let member = created.map_err(|e| match e {
+        catalog::Error::Taken => Error::Conflict(format!(
+            "Project {project} is already a member of image {}.",
+            image.id
+        )),
+        e => about(&image.id, e),
+    })?;
+    Ok(Json(MemberView::from(&member)).into_response())
+}
+
+/// The answer of a project to the share. The owner cannot give it in its place.
+pub(in crate::api) async fn update(
+    State(shared): State<Shared>,
+    caller: Caller,
+    path: MemberPath,
+    JsonObject(body): JsonObject,
+) -> Result<Response, Error> {
+    let status = status_in(&body)?;
+    let image = shared.shared_image(&caller, &path.image).await?;
+    let member = shared.seen_member(&caller, &image, &path.member).await?;
+    if !may(&caller, Rule::ModifyMember, &image, &member.project) {
+        return Err(Error::not_allowed(Rule::ModifyMember));
+    }
+    let updated = shared
+        .catalog
+        .update_member(&image.id, &member.project, status)
+        .await;
+    let member = updated.map_err(|e| match e {
+        catalog::Error::Missing => no_member(&path.member, &image),
+        e => about(&image.id, e),
+    })?;
+    Ok(Json(MemberView::from(&member)).into_response())
+}
+
+/// Ends a share.
+pub(in crate::api) async fn delete(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: MemberPath,
+) -> Result<Response, Error> {
+    let image = shared.shared_image(&caller, &path.image).await?;
+    shared.enforce(&caller, Rule::DeleteMember, &image)?;
+    let project = path.member.as_str().into();
+    match shared.catalog.delete_member(&image.id, &project).await {
+        Ok(()) => Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response()),
+        Err(catalog::Error::Missing) => Err(no_member(&path.member, &image)),
+        Err(e) => Err(about(&image.id, e)),
+    }
+}
+
+impl Parts {
+    /// A visible image with a member list: 403 for any other visibility, to its owner and administrators too.
+    async fn shared_image(
+        &self,
+        caller: &Caller,
+        path: &ImagePath,
+    ) -> Result<std::sync::Arc<Image>, Error> {
+        let image = self.visible_image(caller, &path.id()?).await?;
+        if image.visibility == Visibility::Shared {
+            return Ok(image);
+        }
+        Err(Error::Forbidden(format!(
+            "Image {} has the visibility {}; only shared images have members.",
+            image.id, image.visibility
+        )))
+    }
+
+    async fn seen_member(
+        &self,
+        caller: &Caller,
+        image: &Image,
+        member: &str,
+    ) -> Result<Member, Error> {
+        match self.catalog.find_member(&image.id, &member.into()).await? {
+            Some(row) if may(caller, Rule::GetMember, image, &row.project) => Ok(row),
+            _ => Err(no_member(member, image)),
+        }
+    }
+}
+
+/// Asks a rule about one row of the member list.
+fn may(caller: &Caller, rule: Rule, image: &Image, member: &ProjectId) -> bool {
+    let owner = Attribute::text_or_null(image.owner.as_ref().map(ProjectId::as_str));
+    let target = [
+        ("project_id", owner.clone()),
+        ("owner", owner),
+        ("member_id", Attribute::Text(member.as_str())),
+        ("member", Attribute::Text(member.as_str())),
+        ("image_id", Attribute::Text(image.id.as_str())),
+        ("visibility", Attribute::Text(image.visibility.as_str())),
+    ];
+    caller.may(rule, &Fields(&target))
+}
+
+fn no_member(member: &str, image: &Image) -> Error {
+    Error::NoImage(format!(
+        "Project {member} is not a member of image {}.",
+        image.id
+    ))
+}
+
+fn member_named(body: &Map<String, Value>) -> Result<ProjectId, Error> {
+    match body.get("member").and_then(Value::as_str) {
+        Some(member) if !member.is_empty() && member.chars().count() <= LONGEST_MEMBER => {
+            Ok(member.into())
+        }
+        _ => Err(Error::BadRequest(format!(
+            "'member' must be the id of a project, a string of 1 to {LONGEST_MEMBER} characters."
+        ))),
+    }
+}
+
+fn status_in(body: &Map<String, Value>) -> Result<MemberStatus, Error> {
+    let status = body.get("status").and_then(Value::as_str);
+    status
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| Error::BadRequest("'status' must be pending, accepted or rejected.".into()))
+}

@@ -1,0 +1,193 @@
+//! The member list of a shared image.
+//!
+//! Every change goes through the image's own commit, so that the cached record knows at once whom it is shared with.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::rows::{self, bad_row};
+use super::{Catalog, Error, Result, now};
+use crate::image::{Image, ImageId, MemberStatus, Micros, ProjectId, Visibility};
+
+/// A project an image is shared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The image.
+    pub image: ImageId,
+    /// The project.
+    pub project: ProjectId,
+    /// What it has answered.
+    pub status: MemberStatus,
+    /// When the image was shared with it.
+    pub created_at: Micros,
+    /// When it last answered.
+    pub updated_at: Micros,
+}
+
+impl Catalog {
+    /// The member list, in the order of the project ids.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn list_members(&self, image: &ImageId) -> Result<Vec<Member>> {
+        let rows =
+            sqlx::query("SELECT * FROM image_members WHERE image_id = $1 ORDER BY member_id")
+                .bind(image.as_str())
+                .fetch_all(self.db.reader())
+                .await?;
+        rows.iter().map(member_of).collect()
+    }
+
+    /// One row of it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn find_member(
+        &self,
+        image: &ImageId,
+        project: &ProjectId,
+    ) -> Result<Option<Member>> {
+        let row = sqlx::query("SELECT * FROM image_members WHERE image_id = $1 AND member_id = $2")
+            .bind(image.as_str())
+            .bind(project.as_str())
+            .fetch_optional(self.db.reader())
+            .await?;
+        row.as_ref().map(member_of).transpose()
+    }
+
+    /// Shares the image with a project, whose answer is pending.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]; [`Error::NotShared`]; [`Error::Taken`] when it is a member already; [`Error::TooManyMembers`]
+    /// over `quota` members, `None` being no limit. Nothing is changed then.
+    pub async fn create_member(
+        &self,
+        image: &ImageId,
+        project: &ProjectId,
+        quota: Option<u64>,
+    ) -> Result<Member> {
+        let (this, image, project) = (self.clone(), image.clone(), project.clone());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            shared_image(&mut tx, &image).await?;
+            let now = now();
+            let inserted = sqlx::query(
+                "INSERT INTO image_members (image_id, member_id, status, created_at, updated_at) \
+                 VALUES ($1, $2, 'pending', $3, $3) ON CONFLICT DO NOTHING",
+            )
+            .bind(image.as_str())
+            .bind(project.as_str())
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+            if inserted.rows_affected() == 0 {
+                return Err(Error::Taken);
+            }
+            if let Some(quota) = quota {
+                check_quota(&mut tx, &image, quota).await?;
+            }
+            this.commit(tx, &image).await?;
+            Ok(Member {
+                image,
+                project,
+                status: MemberStatus::Pending,
+                created_at: now,
+                updated_at: now,
+            })
+        })
+        .await
+    }
+
+    /// Writes down what the project has answered.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without the image or the row; [`Error::NotShared`].
+    pub async fn update_member(
+        &self,
+        image: &ImageId,
+        project: &ProjectId,
+        status: MemberStatus,
+    ) -> Result<Member> {
+        let (this, image, project) = (self.clone(), image.clone(), project.clone());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            shared_image(&mut tx, &image).await?;
+            let row = sqlx::query(
+                "UPDATE image_members SET status = $1, updated_at = $2 WHERE image_id = $3 AND member_id = $4 \
+                 RETURNING *",
+            )
+            .bind(status.as_str())
+            .bind(now())
+            .bind(image.as_str())
+            .bind(project.as_str())
+            .fetch_optional(&mut *tx)
+            .await?;
+            let member = member_of(&row.ok_or(Error::Missing)?)?;
+            this.commit(tx, &image).await?;
+            Ok(member)
+        })
+        .await
+    }
+
+    /// Ends a share.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without the image or the row; [`Error::NotShared`].
+    pub async fn delete_member(&self, image: &ImageId, project: &ProjectId) -> Result<()> {
+        let (this, image, project) = (self.clone(), image.clone(), project.clone());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            shared_image(&mut tx, &image).await?;
+            let deleted =
+                sqlx::query("DELETE FROM image_members WHERE image_id = $1 AND member_id = $2")
+                    .bind(image.as_str())
+                    .bind(project.as_str())
+                    .execute(&mut *tx)
+                    .await?;
+            if deleted.rows_affected() == 0 {
+                return Err(Error::Missing);
+            }
+            this.commit(tx, &image).await.map(drop)
+        })
+        .await
+    }
+}
+
+/// The record, which has a member list in use only while it is shared.
+async fn shared_image(tx: &mut SqliteConnection, id: &ImageId) -> Result<Image> {
+    let image = rows::load(tx, id).await?.ok_or(Error::Missing)?;
+    if image.visibility == Visibility::Shared {
+        Ok(image)
+    } else {
+        Err(Error::NotShared)
+    }
+}
+
+async fn check_quota(tx: &mut SqliteConnection, image: &ImageId, quota: u64) -> Result<()> {
+    let row = sqlx::query("SELECT COUNT(*) AS members FROM image_members WHERE image_id = $1")
+        .bind(image.as_str())
+        .fetch_one(tx)
+        .await?;
+    let wanted = u64::try_from(row.try_get::<i64, _>("members")?).map_err(bad_row)?;
+    if wanted > quota {
+        Err(Error::TooManyMembers { quota, wanted })
+    } else {
+        Ok(())
+    }
+}
+
+fn member_of(row: &SqliteRow) -> Result<Member> {
+    Ok(Member {
+        image: row
+            .try_get::<String, _>("image_id")?
+            .parse()
+            .map_err(bad_row)?,
+        project: row.try_get::<String, _>("member_id")?.as_str().into(),
+        status: row
+            .try_get::<String, _>("status")?
+            .parse()
+            .map_err(bad_row)?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
