@@ -8,6 +8,7 @@ mod caller;
 mod check;
 mod file;
 mod parse;
+mod protection;
 mod rules;
 mod target;
 
@@ -17,6 +18,7 @@ use check::{Check, Context};
 
 pub use caller::{Caller, Scope};
 pub use file::InvalidFile;
+pub use protection::{Access, Format, InvalidProtections, Protections};
 pub use rules::Rule;
 pub use target::{Fields, ImageTarget, Nothing, Target, Value};
 
@@ -27,6 +29,7 @@ pub struct Policy {
     checks: Vec<Check>,
     /// Where each of [`Rule::ALL`] stands.
     places: Vec<usize>,
+    names: BTreeMap<String, usize>,
     is_admin: usize,
     problems: Vec<String>,
 }
@@ -62,6 +65,14 @@ impl Policy {
         caller.scope != Scope::System && self.holds(self.is_admin, caller, &Nothing)
     }
 
+    /// Whether a rule holds that is known by its name only, about nothing in particular. One that is not there never
+    /// does.
+    fn allows_by_name(&self, name: &str, caller: &Caller) -> bool {
+        let place = self.names.get(name);
+        caller.scope != Scope::System
+            && place.is_some_and(|place| self.holds(*place, caller, &Nothing))
+    }
+
     fn holds(&self, place: usize, caller: &Caller, target: &dyn Target) -> bool {
         let context = Context {
             checks: &self.checks,
@@ -90,10 +101,10 @@ impl Policy {
             sound.insert(name, rule);
         }
         let (checks, names) = check::link(sound, &mut problems);
-        let place = |name: &str| names[name];
         Self {
-            places: Rule::ALL.map(|rule| place(rule.as_str())).to_vec(),
-            is_admin: place(rules::CONTEXT_IS_ADMIN),
+            places: Rule::ALL.map(|rule| names[rule.as_str()]).to_vec(),
+            is_admin: names[rules::CONTEXT_IS_ADMIN],
+            names,
             checks,
             problems,
         }

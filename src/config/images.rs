@@ -1,5 +1,7 @@
 //! `[images]`: what images may be.
 
+use std::path::PathBuf;
+
 use super::choice::choice;
 use super::read::Section;
 use super::units::{ByteSize, Limit};
@@ -28,6 +30,16 @@ choice! {
     }
 }
 
+choice! {
+    /// What the values of a file of property protections are.
+    ProtectionFormat {
+        /// Roles, one of which is enough.
+        Roles = "roles",
+        /// The name of one rule of the policy.
+        Policies = "policies",
+    }
+}
+
 /// Limits and choices for images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
@@ -50,6 +62,11 @@ pub struct Images {
     pub tag_quota: Limit,
     /// How many projects one image may be shared with. Default 128; -1 for no limit.
     pub member_quota: Limit,
+    /// A file that says which roles may create, read, update and delete which extra properties. Default: none, everybody
+    /// who may change an image may.
+    pub property_protection_file: Option<PathBuf>,
+    /// Whether that file names roles or rules of the policy. Default `"roles"`.
+    pub property_protection_rule_format: ProtectionFormat,
     /// Whether a record shows `direct_url`, where its data is in the store. Default false. Only for clients that read
     /// the store themselves; it tells them bucket and key.
     pub show_direct_url: bool,
@@ -72,6 +89,8 @@ impl Default for Images {
             property_quota: Limit::AtMost(128),
             tag_quota: Limit::AtMost(128),
             member_quota: Limit::AtMost(128),
+            property_protection_file: None,
+            property_protection_rule_format: ProtectionFormat::Roles,
             show_direct_url: false,
             show_multiple_locations: false,
             limit_default: 25,
@@ -92,6 +111,11 @@ impl Images {
             property_quota: section.take("property_quota", default.property_quota),
             tag_quota: section.take("tag_quota", default.tag_quota),
             member_quota: section.take("member_quota", default.member_quota),
+            property_protection_file: section.take_optional("property_protection_file"),
+            property_protection_rule_format: section.take(
+                "property_protection_rule_format",
+                default.property_protection_rule_format,
+            ),
             show_direct_url: section.take("show_direct_url", default.show_direct_url),
             show_multiple_locations: section
                 .take("show_multiple_locations", default.show_multiple_locations),

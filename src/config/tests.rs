@@ -76,6 +76,7 @@ fn reference_lists_every_key_and_no_other() {
         optional,
         [
             "default_store",
+            "images.property_protection_file",
             "policy.file",
             "server.public_endpoint",
             "store.main.access_key",
