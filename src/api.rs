@@ -8,10 +8,15 @@ mod drain;
 mod error;
 mod extract;
 mod images;
+mod info;
 mod middleware;
+mod paging;
 mod policies;
+mod protections;
 mod range;
 mod router;
+mod schemas;
+mod tasks;
 mod versions;
 
 use std::sync::Arc;
@@ -21,9 +26,11 @@ use axum::Router;
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::policy::Protections;
 use crate::telemetry::metrics::Metrics;
 use crate::transfer::Transfers;
 pub use policies::Policies;
+pub use protections::open as open_protections;
 pub use router::{ROUTES, Route};
 
 /// What the handlers share; clones are cheap.
@@ -36,6 +43,8 @@ pub struct Parts {
     transfers: Arc<Transfers>,
     authenticator: Authenticator,
     policies: Policies,
+    protections: Option<Protections>,
+    schemas: schemas::Schemas,
     metrics: Arc<Metrics>,
     drains: drain::Drains,
 }
@@ -53,9 +62,11 @@ impl Api {
         transfers: Arc<Transfers>,
         authenticator: Authenticator,
         policies: Policies,
+        protections: Option<Protections>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let drains = drain::Drains::default();
+        let schemas = schemas::Schemas::new(&config.images);
         Self {
             parts: Arc::new(Parts {
                 config,
@@ -63,6 +74,8 @@ impl Api {
                 transfers,
                 authenticator,
                 policies,
+                protections,
+                schemas,
                 metrics,
                 drains,
             }),

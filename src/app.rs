@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{Api, Policies};
+use crate::api::{self, Api, Policies};
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::config::{self, Config, Images};
@@ -53,6 +53,7 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let authenticator = Authenticator::open(&config)?;
         let policies = Policies::open(&config)?;
+        let protections = api::open_protections(&config)?;
         let embedded = start_embedded(&config).await?;
         let stores = Arc::new(connect_stores(&config, embedded.as_ref(), &metrics).await?);
         let catalog = Catalog::open(
@@ -79,6 +80,7 @@ impl App {
             Arc::clone(&transfers),
             authenticator,
             policies,
+            protections,
             Arc::clone(&metrics),
         );
         Ok(Self {
@@ -180,6 +182,7 @@ pub(crate) fn check_memory(config: &Config) -> anyhow::Result<()> {
 
 /// What is wrong with single rules of the policy file, for `check`.
 pub(crate) async fn check_policy(config: &Config) -> anyhow::Result<()> {
+    api::open_protections(config)?;
     let policy = Policies::open(config)?.current().await;
     anyhow::ensure!(
         policy.problems().is_empty(),

@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::image::{Image, ImageId, InvalidTransition, Micros};
 use crate::telemetry::metrics::Metrics;
 pub use garbage::{Garbage, OpenParts};
-pub use images::Activation;
+pub use images::{Activation, Change};
 pub use list::{
     Audience, Comparison, Direction, Filter, NumberColumn, Page, Scope, SortKey, TextColumn,
 };

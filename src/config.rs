@@ -32,7 +32,7 @@ pub use auth::{AuthMode, NoAuth, Tokens};
 pub use catalog::Catalog;
 pub use embedded::Embedded;
 pub use fault::{Fault, Faults};
-pub use images::{HashAlgorithm, Images};
+pub use images::{HashAlgorithm, Images, ProtectionFormat};
 pub use policy::Policy;
 pub use server::Server;
 pub use store::{Profile, Store};

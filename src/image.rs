@@ -21,7 +21,7 @@ pub use attributes::{Attributes, InvalidImage, Reason, Rules};
 pub use create::CreateRequest;
 pub use id::{AttemptId, ImageId, InvalidImageId, ProjectId, StoreId};
 pub use member::{MemberStatus, UnknownMemberStatus};
-pub use patch::{Dialect, Patch};
+pub use patch::{Dialect, LocationChange, Patch};
 pub use property::{is_base_attribute, is_read_only, is_reserved};
 pub use status::{InvalidTransition, Status};
 pub use view::{ImageView, LocationMetadata, LocationView, rfc3339};

@@ -9,7 +9,9 @@ use super::Shared;
 use super::error::Error;
 use crate::auth::Identity;
 use crate::image::{Image, ProjectId, Viewer};
-use crate::policy::{self, Fields, ImageTarget, Policy, Rule, Scope, Target, Value};
+use crate::policy::{
+    self, Access, Fields, ImageTarget, Policy, Protections, Rule, Scope, Target, Value,
+};
 
 /// The authenticated caller, with the rules as they were when the request came; put into the request by the
 /// authentication layer.
@@ -59,6 +61,16 @@ impl Caller {
     /// Asks a rule about an image.
     pub(super) fn may_image(&self, rule: Rule, image: &Image) -> bool {
         self.may(rule, &ImageTarget::new(image, &self.viewer))
+    }
+
+    /// Asks what property protection says.
+    pub(super) fn may_access(
+        &self,
+        protections: &Protections,
+        access: Access,
+        property: &str,
+    ) -> bool {
+        protections.allow(access, property, &self.who, &self.policy)
     }
 
     /// Asks a rule that is about the caller's project and nothing in it.

@@ -25,7 +25,7 @@ use super::error::Error;
 use crate::catalog::Garbage;
 use crate::config::Limit;
 use crate::image::{
-    Image, ImageId, ImageView, LocationMetadata, LocationView, Rules, Status, Visibility,
+    Image, ImageId, ImageView, Location, LocationMetadata, LocationView, Rules, Status, Visibility,
 };
 use crate::policy::Rule;
 
@@ -95,33 +95,38 @@ impl Parts {
                 .flatten()
                 .map(|location| location.url),
             locations: (shows_urls && images.show_multiple_locations).then(locations),
-            unreadable: Default::default(),
+            unreadable: self.unreadable(caller, image),
         }
     }
 
-    /// Every copy of the image's data, heaviest store first. One in a store that is no longer configured has no URL, and
-    /// is left out.
-    fn locations(&self, image: &Image) -> Vec<LocationView> {
+    /// Every copy of the image's data, heaviest store first, with its URL. One in a store that is no longer configured
+    /// has no URL, and is left out.
+    fn located<'a>(&self, image: &'a Image) -> Vec<(String, &'a Location)> {
         let stores = self.transfers.stores();
         let names = image
             .locations
             .iter()
             .map(|location| location.store.as_str());
+        let find = |name: &str| {
+            let mut all = image.locations.iter();
+            let location = all.find(|location| location.store.as_str() == name)?;
+            Some((stores.find(name)?.location(&location.key), location))
+        };
         stores
             .by_weight(names)
             .into_iter()
-            .filter_map(|name| {
-                let store = stores.find(name)?;
-                let mut all = image.locations.iter();
-                let location = all.find(|location| location.store.as_str() == name)?;
-                Some(LocationView {
-                    url: store.location(&location.key),
-                    metadata: LocationMetadata {
-                        store: location.store.clone(),
-                    },
-                })
-            })
+            .filter_map(find)
             .collect()
+    }
+
+    fn locations(&self, image: &Image) -> Vec<LocationView> {
+        let view = |(url, location): (String, &Location)| LocationView {
+            url,
+            metadata: LocationMetadata {
+                store: location.store.clone(),
+            },
+        };
+        self.located(image).into_iter().map(view).collect()
     }
 
     /// Removes bytes, for as long as a client may wait for it; what is left stands in the garbage list.

@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::rows;
 use super::{Catalog, Error, Garbage, OpenParts, Result, now};
-use crate::image::{Attributes, Image, ImageId, InvalidTransition, Status, StoreId};
+use crate::image::{Attributes, Image, ImageId, InvalidTransition, Location, Status, StoreId};
 
 /// The two ends of deactivation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,24 @@ pub enum Activation {
     Deactivated,
     /// Data for everybody who may download.
     Active,
+}
+
+/// A record as a client wants it.
+#[derive(Debug)]
+pub struct Change {
+    /// What it may write.
+    pub attributes: Attributes,
+    /// Copies of the data that the image shall no longer have.
+    pub given_up: Vec<Location>,
+}
+
+impl From<Attributes> for Change {
+    fn from(attributes: Attributes) -> Self {
+        Self {
+            attributes,
+            given_up: Vec::new(),
+        }
+    }
 }
 
 impl Catalog {
@@ -56,15 +74,15 @@ impl Catalog {
     }
 
     /// Changes the attributes a client may write, and only those: what an upload under way owns stays as it is. `change`
-    /// sees the record as it is in the transaction and may refuse.
+    /// sees the record as it is in the transaction and may refuse. Copies it gives up go to the garbage list.
     ///
     /// # Errors
     /// [`Error::Missing`]; the inner error is the refusal, with which nothing is changed.
     pub async fn update_image<E: Send + 'static>(
         &self,
         id: &ImageId,
-        change: impl FnOnce(&Image) -> Result<Attributes, E> + Send + 'static,
-    ) -> Result<Result<Arc<Image>, E>> {
+        change: impl FnOnce(&Image) -> Result<Change, E> + Send + 'static,
+    ) -> Result<Result<(Arc<Image>, Vec<Garbage>), E>> {
         let (this, id) = (self.clone(), id.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
@@ -73,14 +91,22 @@ impl Catalog {
                 Ok(after) => after,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            if after == Attributes::of(&image) {
-                return Ok(Ok(Arc::new(image)));
+            let Change {
+                attributes,
+                given_up,
+            } = after;
+            if attributes == Attributes::of(&image) && given_up.is_empty() {
+                return Ok(Ok((Arc::new(image), Vec::new())));
             }
-            after.write_to(&mut image);
+            attributes.write_to(&mut image);
             image.updated_at = now();
             update(&mut tx, &image).await?;
+            let mut garbage = Vec::with_capacity(given_up.len());
+            for location in given_up {
+                garbage.push(give_up(&mut tx, &id, location).await?);
+            }
             let image = this.commit(tx, &id).await?;
-            Ok(Ok(image.ok_or(Error::Missing)?))
+            Ok(Ok((image.ok_or(Error::Missing)?, garbage)))
         })
         .await
     }
@@ -143,24 +169,12 @@ impl Catalog {
             let location = locations
                 .find(|location| location.store == store)
                 .ok_or(Error::Missing)?;
-            let now = now();
-            sqlx::query("DELETE FROM image_locations WHERE image_id = $1 AND store = $2 AND object_key = $3")
-                .bind(id.as_str())
-                .bind(location.store.as_str())
-                .bind(&location.key)
-                .execute(&mut *tx)
-                .await?;
             sqlx::query("UPDATE images SET updated_at = $1 WHERE id = $2")
-                .bind(now)
+                .bind(now())
                 .bind(id.as_str())
                 .execute(&mut *tx)
                 .await?;
-            let garbage = Garbage {
-                store: location.store,
-                key: location.key,
-                parts: OpenParts::None,
-            };
-            super::garbage::insert(&mut tx, &garbage, now).await?;
+            let garbage = give_up(&mut tx, &id, location).await?;
             this.commit(tx, &id).await?;
             Ok(garbage)
         })
@@ -220,6 +234,25 @@ impl Catalog {
         tx.commit().await?;
         Ok(garbage)
     }
+}
+
+/// Takes a copy from its image and puts it in the garbage list.
+async fn give_up(tx: &mut SqliteConnection, id: &ImageId, location: Location) -> Result<Garbage> {
+    sqlx::query(
+        "DELETE FROM image_locations WHERE image_id = $1 AND store = $2 AND object_key = $3",
+    )
+    .bind(id.as_str())
+    .bind(location.store.as_str())
+    .bind(&location.key)
+    .execute(&mut *tx)
+    .await?;
+    let garbage = Garbage {
+        store: location.store,
+        key: location.key,
+        parts: OpenParts::None,
+    };
+    super::garbage::insert(tx, &garbage, now()).await?;
+    Ok(garbage)
 }
 
 async fn insert(tx: &mut SqliteConnection, image: &Image) -> Result<()> {

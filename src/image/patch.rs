@@ -1,7 +1,11 @@
 //! The body of `PATCH /v2/images/{id}` (contract 4.5): a subset of JSON Patch in two dialects, checked whole and then
 //! applied to the attributes a client may write.
 
+mod locations;
+
 use serde_json::{Map, Value};
+
+pub use locations::LocationChange;
 
 use super::{
     Attributes, Image, InvalidImage, Reason, Rules, Status, is_base_attribute, is_read_only,
@@ -22,12 +26,14 @@ enum Operation {
     Add(String, Value),
     Replace(String, Value),
     Remove(String),
+    Locations(LocationChange),
 }
 
 impl Operation {
     fn name(&self) -> &str {
         match self {
             Operation::Add(name, _) | Operation::Replace(name, _) | Operation::Remove(name) => name,
+            Operation::Locations(_) => "locations",
         }
     }
 }
@@ -70,6 +76,9 @@ impl Patch {
             .collect::<Result<Vec<_>, _>>()?;
         for operation in &operations {
             let name = operation.name();
+            if matches!(operation, Operation::Locations(_)) {
+                continue;
+            }
             if is_reserved(name) {
                 return Err(InvalidImage::reserved(name));
             }
@@ -81,6 +90,21 @@ impl Patch {
             dialect,
             operations,
         })
+    }
+
+    /// What the operations are about.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.operations.iter().map(Operation::name)
+    }
+
+    /// What is asked of the locations, which are no attribute that clients write.
+    pub fn location_changes(&self) -> impl Iterator<Item = &LocationChange> {
+        self.operations
+            .iter()
+            .filter_map(|operation| match operation {
+                Operation::Locations(change) => Some(change),
+                Operation::Add(..) | Operation::Replace(..) | Operation::Remove(_) => None,
+            })
     }
 
     /// True when some operation is about this attribute.
@@ -110,6 +134,7 @@ impl Patch {
             }
             let exists = is_base_attribute(name) || after.properties.contains_key(name);
             match operation {
+                Operation::Locations(_) => {}
                 Operation::Add(_, value) => {
                     if exists && self.dialect == Dialect::V20 {
                         return Err(conflict(format!("Property {name} already present.")));
@@ -173,6 +198,9 @@ fn operation(
         }
     };
     let path = path.ok_or_else(|| syntax(place, "must have a path that is a string"))?;
+    if let Some(change) = locations::parse(kind, path, item.get("value")) {
+        return change.map(Operation::Locations);
+    }
     let name = attribute_of(place, path)?;
     let value = || {
         item.get("value")

@@ -2,85 +2,12 @@
 
 use http::StatusCode;
 
-use crate::support::app::{Options, TestApp};
 use crate::support::content;
+use crate::support::copies::Copies;
 use crate::support::proxy::Fault;
-use crate::support::store::{Bucket, Embedded};
+use crate::support::upload::MIB;
 
-const MIB: u64 = 1024 * 1024;
 const AWAY: Fault = Fault::Answer(StatusCode::SERVICE_UNAVAILABLE, "SlowDown");
-
-/// An image of 4 MiB in two stores, of which the first is behind the proxy.
-struct Copies {
-    app: TestApp,
-    path: String,
-    second: Bucket,
-    embedded: Embedded,
-}
-
-impl Copies {
-    async fn new() -> Self {
-        let embedded = Embedded::start().await;
-        let endpoint = embedded.endpoint();
-        let mut app = TestApp::with(Options {
-            top: "auth = \"none\"\ndefault_store = \"main\"".into(),
-            tables: format!(
-                "[store.other]\nendpoint = {:?}\nbucket = \"second\"\naccess_key = {:?}\nsecret_key = {:?}\n\
-                 profile = \"embedded\"\ncreate_bucket = true\n",
-                endpoint.url, endpoint.access_key, endpoint.secret_key
-            ),
-            store: "retries = 0\nweight = 10".into(),
-            endpoint: Some(endpoint.clone()),
-            faults: true,
-            ..Options::default()
-        })
-        .await;
-        let id = app.client.upload(content::bytes(4 * MIB)).await;
-        let second = Bucket::new(&endpoint, "second");
-        app.shut_down().await;
-        copy(&app, &second, &id).await;
-        app.restart().await;
-        assert_eq!(app.client.image(&id).await["stores"], "main,other");
-        let path = format!("/v2/images/{id}/file");
-        Self {
-            app,
-            path,
-            second,
-            embedded,
-        }
-    }
-
-    /// How often the first store was asked for the image since the start.
-    fn asked_first(&self) -> usize {
-        self.app.proxy().count("get")
-    }
-
-    async fn finish(self) {
-        let record = self.path.strip_suffix("/file").unwrap();
-        let answer = self.app.client.delete(record).await;
-        assert_eq!(answer.status, StatusCode::NO_CONTENT);
-        assert!(self.second.keys().await.is_empty(), "both copies go");
-        self.app.finish().await;
-        self.embedded.server.stop().await;
-    }
-}
-
-/// What a copy to another store leaves behind: an object there, and a second location of the record.
-async fn copy(app: &TestApp, second: &Bucket, id: &str) {
-    let key = app.bucket.keys().await.pop_first().unwrap();
-    let body = content::bytes(4 * MIB).into();
-    let put = second.s3.put_object().bucket(&second.name).key(&key);
-    let etag = put.body(body).send().await.unwrap().e_tag;
-    let database = app.database().await;
-    sqlx::query("INSERT INTO image_locations (image_id, position, store, object_key, etag) VALUES ($1, 1, 'other', $2, $3)")
-        .bind(id)
-        .bind(key)
-        .bind(etag)
-        .execute(&database)
-        .await
-        .unwrap();
-    database.close().await;
-}
 
 #[tokio::test]
 async fn heaviest_store_is_read_unless_another_is_preferred() {

@@ -10,6 +10,7 @@ pub mod app;
 pub mod child;
 pub mod client;
 pub mod content;
+pub mod copies;
 pub mod disk;
 pub mod proxy;
 pub mod store;

@@ -1,5 +1,7 @@
 //! `POST /v2/images` (contract 4.4).
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -43,6 +45,8 @@ pub(in crate::api) async fn create(
     if let Some(rule) = needed.filter(|rule| !caller.may_image(*rule, &image)) {
         return Err(Error::not_allowed(rule));
     }
+    let touched = image.properties.keys().map(String::as_str);
+    shared.check_protections(&caller, touched, &BTreeMap::new(), &image.properties)?;
     let image = shared
         .catalog
         .create_image(image)

@@ -10,7 +10,7 @@ use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::paging;
 use crate::api::{Parts, Shared};
-use crate::catalog::{Page, Scope};
+use crate::catalog::{Filter, Page, Scope};
 use crate::image::{Image, ImageView};
 use crate::policy::Rule;
 
@@ -43,6 +43,11 @@ pub(in crate::api) async fn list(
         Some(id) => Some(marker(&shared, &caller, id).await?),
         None => None,
     };
+    // What the caller may not read it cannot find out by asking for values either.
+    let matches_nothing = query.matches_nothing
+        || query.filters.iter().any(
+            |filter| matches!(filter, Filter::Property(name, _) if !shared.may_read(&caller, name)),
+        );
     let viewer = &caller.viewer;
     let page = Page {
         scope: Scope {
@@ -54,7 +59,7 @@ pub(in crate::api) async fn list(
         filters: query.filters,
         sort: query.sort,
         after,
-        limit: if query.matches_nothing { 0 } else { limit },
+        limit: if matches_nothing { 0 } else { limit },
     };
     let found = shared.catalog.list_images(page).await?;
 

@@ -57,7 +57,7 @@ async fn change(
     let updated = shared.catalog.update_image(&id, move |image| {
         let mut attributes = Attributes::of(image);
         change(&mut attributes, &tag)?;
-        Ok::<_, Error>(attributes)
+        Ok::<_, Error>(attributes.into())
     });
     updated.await.map_err(|e| about(&id, e))??;
     Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response())

@@ -7,11 +7,12 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
 use super::rule_of;
-use crate::api::Shared;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, JsonBody};
-use crate::image::{Attributes, Dialect, Image, Patch};
+use crate::api::{Parts, Shared};
+use crate::catalog::{self, Change};
+use crate::image::{Attributes, Dialect, Image, Location, LocationChange, Patch, Status};
 use crate::policy::Rule;
 
 const V20: &str = "application/openstack-images-v2.0-json-patch";
@@ -48,10 +49,76 @@ pub(in crate::api) async fn update(
         }
         let after = patch.apply(image, &parts.image_rules())?;
         check_policy(&who, &patch, image, &after)?;
-        Ok(after)
+        parts.check_protections(&who, patch.names(), &image.properties, &after.properties)?;
+        let given_up = parts.given_up(&who, &patch, image)?;
+        Ok(Change {
+            attributes: after,
+            given_up,
+        })
     });
-    let image = updated.await.map_err(|e| about(&id, e))??;
+    let (image, garbage) = updated.await.map_err(|e| about(&id, e))??;
+    if !garbage.is_empty() {
+        shared.remove_now(garbage).await;
+    }
     Ok(Json(shared.view(&caller, &image)).into_response())
+}
+
+impl Parts {
+    /// The copies that a patch takes from the image (contract 4.5). None can be added or exchanged: bytes come in by
+    /// uploads only, so that nobody reads another's object by naming its place.
+    fn given_up(
+        &self,
+        caller: &Caller,
+        patch: &Patch,
+        image: &Image,
+    ) -> Result<Vec<Location>, Error> {
+        let mut left = self.located(image);
+        let mut given_up = Vec::new();
+        for change in patch.location_changes() {
+            if !self.config.images.show_multiple_locations {
+                return Err(Error::Forbidden(
+                    "It is not allowed to change locations while they are not shown (show_multiple_locations).".into(),
+                ));
+            }
+            let (rule, allowed): (_, &[Status]) = match change {
+                LocationChange::Remove(_) => (Rule::DeleteImageLocation, &[Status::Active]),
+                LocationChange::Add | LocationChange::Replace(_) => {
+                    (Rule::SetImageLocation, &[Status::Active, Status::Queued])
+                }
+            };
+            self.enforce(caller, rule, image)?;
+            if !allowed.contains(&image.status) {
+                return Err(Error::Conflict(format!(
+                    "Locations cannot be changed while the image is {}.",
+                    image.status
+                )));
+            }
+            match change {
+                LocationChange::Remove(place) if *place >= left.len() => {
+                    return Err(Error::BadRequest(format!(
+                        "Invalid location: the image has {} locations, counted from 0.",
+                        left.len()
+                    )));
+                }
+                LocationChange::Remove(_) if left.len() == 1 => {
+                    return Err(catalog::Error::LastLocation.into());
+                }
+                LocationChange::Remove(place) => given_up.push(left.remove(*place).1.clone()),
+                LocationChange::Replace(urls) if urls.is_empty() => {
+                    return Err(catalog::Error::LastLocation.into());
+                }
+                LocationChange::Replace(urls)
+                    if left.len() == urls.len()
+                        && left.iter().all(|(url, _)| urls.contains(url)) => {}
+                LocationChange::Add | LocationChange::Replace(_) => {
+                    return Err(Error::BadRequest(
+                        "Invalid location: image data comes in by an upload, not by naming its place.".into(),
+                    ));
+                }
+            }
+        }
+        Ok(given_up)
+    }
 }
 
 /// What only some callers may change: the owner, and the audience beyond the project.
