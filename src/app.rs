@@ -193,10 +193,8 @@ pub(crate) async fn check_policy(config: &Config) -> anyhow::Result<()> {
 }
 
 fn rules(config: &Config) -> Rules {
-    let quota = config.images.user_storage_quota.bytes();
     Rules {
         size_cap: config.images.size_cap.bytes(),
-        quota: (quota > 0).then_some(quota),
         algorithm: config.images.hashing_algorithm,
         body_idle_timeout: config.server.body_idle_timeout.duration(),
         lease: config.transfer.lease.duration(),

@@ -10,6 +10,7 @@ mod cache;
 mod db;
 mod garbage;
 mod images;
+mod limits;
 mod list;
 mod members;
 mod rows;
@@ -27,6 +28,7 @@ use crate::image::{Image, ImageId, InvalidTransition, Micros};
 use crate::telemetry::metrics::Metrics;
 pub use garbage::{Garbage, OpenParts};
 pub use images::{Activation, Change};
+pub use limits::{Limits, Usage};
 pub use list::{
     Audience, Comparison, Direction, Filter, NumberColumn, Page, Scope, SortKey, TextColumn,
 };
@@ -73,6 +75,23 @@ pub enum Error {
         quota: u64,
         /// Bytes it would hold.
         wanted: u64,
+    },
+    /// The project would go over a limit of the identity service. The words are those of the reference service.
+    #[error(
+        "Project {project} is over a limit for [Resource {resource} is over limit of {limit} due to current usage {usage} \
+         and delta {delta}]"
+    )]
+    OverLimit {
+        /// Whose limit.
+        project: String,
+        /// Which limit.
+        resource: &'static str,
+        /// What the project may hold.
+        limit: u64,
+        /// What it holds.
+        usage: u64,
+        /// What is asked for.
+        delta: u64,
     },
     /// The upload row is gone: the lease ran out and somebody else ended the attempt.
     #[error("the upload attempt was ended by another")]

@@ -111,7 +111,8 @@ impl Error {
                 | catalog::Error::NotShared
                 | catalog::Error::TooManyMembers { .. }
                 | catalog::Error::LastLocation
-                | catalog::Error::OverQuota { .. },
+                | catalog::Error::OverQuota { .. }
+                | catalog::Error::OverLimit { .. },
             )
             | Error::Gone
             | Error::TooLarge { .. }
@@ -129,8 +130,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Rules {
     /// Most bytes of an image.
     pub size_cap: u64,
-    /// Most bytes of a project; `None` is no limit.
-    pub quota: Option<u64>,
     /// Algorithm of `os_hash_value`.
     pub algorithm: HashAlgorithm,
     /// How long a body may pause.

@@ -352,6 +352,7 @@ impl From<catalog::Error> for Error {
             catalog::Error::OverQuota { quota, wanted } => Error::TooLarge(format!(
                 "The project's storage quota is exceeded (user_storage_quota): {wanted} bytes needed, {quota} allowed."
             )),
+            e @ catalog::Error::OverLimit { .. } => Error::TooLarge(e.to_string()),
             // Somebody else ended the attempt because this one looked dead; a new attempt will work.
             e @ (catalog::Error::LeaseLost | catalog::Error::Unavailable(_)) => {
                 Error::Unavailable(e.into())

@@ -22,10 +22,11 @@ use http::{HeaderName, HeaderValue};
 use super::Parts;
 use super::caller::Caller;
 use super::error::Error;
-use crate::catalog::Garbage;
+use crate::catalog::{Garbage, Limits};
 use crate::config::Limit;
 use crate::image::{
-    Image, ImageId, ImageView, Location, LocationMetadata, LocationView, Rules, Status, Visibility,
+    Image, ImageId, ImageView, Location, LocationMetadata, LocationView, ProjectId, Rules, Status,
+    Visibility,
 };
 use crate::policy::Rule;
 
@@ -62,6 +63,15 @@ impl Parts {
         } else {
             Err(Error::no_image(image.id.as_str()))
         }
+    }
+
+    /// What a project may hold.
+    async fn limits(&self, _owner: Option<&ProjectId>) -> Result<Limits, Error> {
+        let quota = self.config.images.user_storage_quota.bytes();
+        Ok(Limits {
+            storage_quota: (quota > 0).then_some(quota),
+            ..Limits::default()
+        })
     }
 
     /// What the site allows in a record.

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
 
+use super::limits::check_images;
 use super::rows;
-use super::{Catalog, Error, Garbage, OpenParts, Result, now};
-use crate::image::{Attributes, Image, ImageId, InvalidTransition, Location, Status, StoreId};
+use super::{Catalog, Error, Garbage, Limits, OpenParts, Result, now};
+use crate::image::{
+    Attributes, Image, ImageId, InvalidTransition, Location, ProjectId, Status, StoreId,
+};
 
 /// The two ends of deactivation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +62,15 @@ impl Catalog {
     /// Stores a new record.
     ///
     /// # Errors
-    /// [`Error::Taken`] when the id was ever used, also by a deleted or foreign image (contract 4.4).
-    pub async fn create_image(&self, image: Image) -> Result<Arc<Image>> {
+    /// [`Error::Taken`] when the id was ever used, also by a deleted or foreign image (contract 4.4);
+    /// [`Error::OverLimit`].
+    pub async fn create_image(&self, image: Image, limits: Limits) -> Result<Arc<Image>> {
         let this = self.clone();
         self.detached(async move {
             let mut tx = this.db.write().await?;
             insert(&mut tx, &image).await?;
+            let owner = image.owner.as_ref().map(ProjectId::as_str);
+            check_images(&mut tx, owner, &limits).await?;
             tx.commit().await?;
             let image = Arc::new(image);
             this.cache.written(&image.id, Some(Arc::clone(&image)));
@@ -330,33 +336,4 @@ async fn insert_sets(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
             .await?;
     }
     Ok(())
-}
-
-/// Bytes that count against a project's quota: live data, once per location, and what uploads under way have reserved
-/// (OSSA 2015-003: also those whose image was deleted meanwhile).
-pub(super) async fn usage(tx: &mut SqliteConnection, owner: Option<&str>) -> Result<u64> {
-    let row = sqlx::query(
-        "SELECT (SELECT COALESCE(SUM(i.size), 0) FROM images i JOIN image_locations l ON l.image_id = i.id \
-           WHERE i.owner IS NOT DISTINCT FROM $1 AND i.deleted_at IS NULL) \
-         + (SELECT COALESCE(SUM(u.reserved_bytes), 0) FROM uploads u WHERE u.owner IS NOT DISTINCT FROM $1) AS used",
-    )
-    .bind(owner)
-    .fetch_one(tx)
-    .await?;
-    Ok(row.try_get::<i64, _>("used")?.try_into().unwrap_or(0))
-}
-
-/// Fails when `owner` holds more than `quota` bytes; `None` is no quota.
-pub(super) async fn check_quota(
-    tx: &mut SqliteConnection,
-    owner: Option<&str>,
-    quota: Option<u64>,
-) -> Result<()> {
-    let Some(quota) = quota else { return Ok(()) };
-    let wanted = usage(tx, owner).await?;
-    if wanted > quota {
-        Err(Error::OverQuota { quota, wanted })
-    } else {
-        Ok(())
-    }
 }

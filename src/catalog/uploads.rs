@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::images::check_quota;
+use super::limits::{check_bytes, check_uploading};
 use super::rows::{self, bad_row, signed};
-use super::{Catalog, Error, Garbage, OpenParts, Result, now};
+use super::{Catalog, Error, Garbage, Limits, OpenParts, Result, now};
 use crate::image::{AttemptId, DataFacts, Image, ImageId, InvalidTransition, Status, StoreId};
 
 /// How long after it was given up a store may still carry out a request to publish an object: one that timed out here,
@@ -38,8 +38,8 @@ pub struct NewUpload {
     pub lease: Duration,
     /// Declared size in bytes, counted against the quota from now on; 0 when unknown.
     pub reserve: u64,
-    /// Bytes the owner may hold in all; `None` is no limit.
-    pub quota: Option<u64>,
+    /// What the owner may hold.
+    pub limits: Limits,
 }
 
 /// An attempt as its row has it.
@@ -70,7 +70,7 @@ impl Catalog {
     /// Takes the image from queued to saving and opens the attempt's row, in one transaction.
     ///
     /// # Errors
-    /// [`Error::Transition`] for the loser of a race, [`Error::OverQuota`], [`Error::FormatsMissing`],
+    /// [`Error::Transition`] for the loser of a race, [`Error::OverQuota`], [`Error::OverLimit`], [`Error::FormatsMissing`],
     /// [`Error::Missing`]; nothing is changed then.
     pub async fn begin_upload(&self, new: NewUpload) -> Result<()> {
         let this = self.clone();
@@ -97,7 +97,8 @@ impl Catalog {
             .bind(signed(new.reserve))
             .execute(&mut *tx)
             .await?;
-            check_quota(&mut tx, owner, new.quota).await?;
+            check_bytes(&mut tx, owner, &new.limits, new.reserve).await?;
+            check_uploading(&mut tx, owner, &new.limits).await?;
             let result = this.commit(tx, &new.image).await;
             result.map(drop)
         })
@@ -130,8 +131,8 @@ impl Catalog {
     /// Raises what the attempt counts against its owner's quota to `bytes` in all.
     ///
     /// # Errors
-    /// [`Error::OverQuota`]; [`Error::LeaseLost`].
-    pub async fn reserve(&self, attempt: &AttemptId, bytes: u64, quota: Option<u64>) -> Result<()> {
+    /// [`Error::OverQuota`], [`Error::OverLimit`]; [`Error::LeaseLost`].
+    pub async fn reserve(&self, attempt: &AttemptId, bytes: u64, limits: Limits) -> Result<()> {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
@@ -144,7 +145,7 @@ impl Catalog {
             .await?
             .ok_or(Error::LeaseLost)?;
             let owner: Option<String> = row.try_get("owner")?;
-            check_quota(&mut tx, owner.as_deref(), quota).await?;
+            check_bytes(&mut tx, owner.as_deref(), &limits, bytes).await?;
             tx.commit().await?;
             Ok(())
         })
@@ -177,13 +178,9 @@ impl Catalog {
     /// Records the reviewed result and settles the reservation. From here on a crash can roll forward.
     ///
     /// # Errors
-    /// [`Error::Missing`] when the image was deleted meanwhile, [`Error::OverQuota`], [`Error::LeaseLost`].
-    pub async fn intend(
-        &self,
-        attempt: &AttemptId,
-        intent: &Intent,
-        quota: Option<u64>,
-    ) -> Result<()> {
+    /// [`Error::Missing`] when the image was deleted meanwhile, [`Error::OverQuota`], [`Error::OverLimit`],
+    /// [`Error::LeaseLost`].
+    pub async fn intend(&self, attempt: &AttemptId, intent: &Intent, limits: Limits) -> Result<()> {
         let (this, attempt, intent) = (self.clone(), attempt.clone(), intent.clone());
         self.detached(async move {
             let text = serde_json::to_string(&intent).map_err(bad_row)?;
@@ -199,7 +196,7 @@ impl Catalog {
             .ok_or(Error::LeaseLost)?;
             let owner: Option<String> = row.try_get("owner")?;
             let image: String = row.try_get("image_id")?;
-            check_quota(&mut tx, owner.as_deref(), quota).await?;
+            check_bytes(&mut tx, owner.as_deref(), &limits, intent.facts.size).await?;
             let alive = sqlx::query("SELECT 1 FROM images WHERE id = $1 AND status = 'saving'")
                 .bind(image)
                 .fetch_optional(&mut *tx)

@@ -22,7 +22,7 @@ use super::plan::PartPlan;
 use super::read::{Part, Reader, Received};
 use super::send::Sent;
 use super::{Error, Result, Transfers, cleanup, send};
-use crate::catalog::{self, Intent, NewUpload, Upload};
+use crate::catalog::{self, Intent, Limits, NewUpload, Upload};
 use crate::format::{self, INSPECTED_CONTAINER_FORMAT, Inspection};
 use crate::image::{AttemptId, DataFacts, Image};
 use crate::store::Store;
@@ -39,6 +39,8 @@ pub struct Ingest {
     pub store: Arc<Store>,
     /// Size the client declared, bytes; `None` when unknown.
     pub declared: Option<u64>,
+    /// What the image's owner may hold.
+    pub limits: Limits,
 }
 
 impl Transfers {
@@ -101,7 +103,7 @@ impl Transfers {
             key: key.clone(),
             lease: self.rules.lease,
             reserve: job.declared.unwrap_or(0),
-            quota: self.rules.quota,
+            limits: job.limits,
         };
         self.catalog.begin_upload(new).await?;
         let upload = Upload {
@@ -149,7 +151,7 @@ impl Transfers {
             reservation: Reservation {
                 catalog: &self.catalog,
                 attempt: &upload.attempt,
-                quota: self.rules.quota,
+                limits: job.limits,
                 reserved: job.declared.unwrap_or(0),
             },
             inspection: (job.image.container_format.as_deref() == Some(INSPECTED_CONTAINER_FORMAT))
@@ -174,7 +176,7 @@ impl Transfers {
     ) -> Result<Arc<Image>> {
         match self
             .catalog
-            .intend(&upload.attempt, &intent, self.rules.quota)
+            .intend(&upload.attempt, &intent, job.limits)
             .await
         {
             Ok(()) => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Error, Result};
-use crate::catalog::{self, Catalog};
+use crate::catalog::{self, Catalog, Limits};
 use crate::image::AttemptId;
 
 /// Renewals per lease: two may fail before the lease is lost.
@@ -36,7 +36,7 @@ pub(super) async fn keep(catalog: &Catalog, attempt: &AttemptId, lease: Duration
 pub(super) struct Reservation<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) attempt: &'a AttemptId,
-    pub(super) quota: Option<u64>,
+    pub(super) limits: Limits,
     pub(super) reserved: u64,
 }
 
@@ -46,18 +46,21 @@ impl Reservation<'_> {
     /// # Errors
     /// Over the quota, or the catalog is away.
     pub(super) async fn cover(&mut self, size: u64) -> Result<()> {
-        if self.quota.is_none() || size <= self.reserved {
+        let is_unlimited = self.limits.storage_quota.is_none() && self.limits.size_total.is_none();
+        if is_unlimited || size <= self.reserved {
             return Ok(());
         }
         let generous = size.saturating_add(RESERVATION_STEP);
         self.reserved = match self
             .catalog
-            .reserve(self.attempt, generous, self.quota)
+            .reserve(self.attempt, generous, self.limits)
             .await
         {
             Ok(()) => generous,
-            Err(catalog::Error::OverQuota { .. }) => {
-                self.catalog.reserve(self.attempt, size, self.quota).await?;
+            Err(catalog::Error::OverQuota { .. } | catalog::Error::OverLimit { .. }) => {
+                self.catalog
+                    .reserve(self.attempt, size, self.limits)
+                    .await?;
                 size
             }
             Err(e) => return Err(e.into()),

@@ -195,3 +195,48 @@ async fn metrics_hold_no_token_project_or_image() {
     }
     app.finish().await;
 }
+
+/// What a proxy or an attacker may add: nothing of it says who calls, or what an image is (OSSA 2015-019).
+#[tokio::test]
+async fn identity_and_status_are_never_taken_from_headers() {
+    let tokens = Tokens::new();
+    let (app, anyone) = start(&tokens).await;
+    let headers = [
+        ("x-identity-status", "Confirmed"),
+        ("x-user-id", "root"),
+        ("x-roles", "admin,member,reader"),
+        ("x-project-id", "own"),
+        ("x-tenant-id", "own"),
+        ("x-tenant", "own"),
+        ("x-service-identity-status", "Confirmed"),
+        ("x-service-roles", "service,admin"),
+        ("x-is-admin-project", "True"),
+        ("x-image-meta-status", "active"),
+        ("x-image-meta-owner", "other"),
+    ];
+    assert_eq!(anyone.get_with("/v2/images", &headers).await.status, 401);
+    let reader = app.client.with_token("stranger-reader-token");
+    let made = reader
+        .send(Method::POST, "/v2/images", &headers, full("{}"))
+        .await;
+    assert_eq!(made.status, 403, "still a reader");
+    let owner = app.client.with_token("member-token");
+    let private = owner
+        .create(&serde_json::json!({"visibility": "private"}))
+        .await;
+    let path = format!("/v2/images/{private}");
+    assert_eq!(
+        reader.get_with(&path, &headers).await.status,
+        404,
+        "still a stranger"
+    );
+    let made = owner
+        .send(Method::POST, "/v2/images", &headers, full("{}"))
+        .await
+        .json();
+    assert_eq!(
+        (&made["status"], &made["owner"]),
+        (&"queued".into(), &"own".into())
+    );
+    app.finish().await;
+}

@@ -3,8 +3,9 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::TestApp;
+use crate::support::app::{Options, TestApp};
 use crate::support::client::{Answer, full};
+use crate::support::tokens::Tokens;
 use crate::support::{content, eventually};
 
 const V21: &str = "application/openstack-images-v2.1-json-patch";
@@ -162,5 +163,39 @@ async fn protected_image_may_be_patched_and_then_deleted() {
         app.client.delete(&format!("/v2/images/{id}")).await.status,
         204
     );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn owner_is_changed_by_administrators_only_by_add_as_by_replace() {
+    let tokens = Tokens::new();
+    let app = tokens.start(Options::default()).await;
+    let member = app.client.with_token("member-token");
+    let id = member.create_image().await;
+    let path = format!("/v2/images/{id}");
+    let headers = [("content-type", V21)];
+    for op in ["add", "replace"] {
+        let body = json!([{"op": op, "path": "/owner", "value": "other"}]).to_string();
+        let refused = member
+            .send(Method::PATCH, &path, &headers, full(body))
+            .await;
+        assert_eq!(refused.status, 403, "{op}");
+        assert_eq!(member.image(&id).await["owner"], "own", "{op}");
+    }
+    let body = json!([{"op": "replace", "path": "/owner", "value": "own"}]).to_string();
+    let same = member
+        .send(Method::PATCH, &path, &headers, full(body))
+        .await;
+    assert_eq!(same.status, 200, "no change");
+    let body = json!([{"op": "add", "path": "/owner", "value": "other"}]).to_string();
+    let given = app
+        .client
+        .send(Method::PATCH, &path, &headers, full(body))
+        .await;
+    assert_eq!(
+        (given.status.as_u16(), &given.json()["owner"]),
+        (200, &json!("other"))
+    );
+    assert_eq!(member.get(&path).await.status, 404);
     app.finish().await;
 }

@@ -481,3 +481,41 @@ async fn refused_second_upload_leaves_the_quota_of_the_first_alone() {
     assert_eq!(first.status, StatusCode::NO_CONTENT, "{}", first.text());
     app.finish().await;
 }
+
+/// OSSA 2015-003: deleting the image of an upload under way must not make room for another.
+#[tokio::test]
+async fn quota_still_counts_an_upload_whose_image_was_deleted() {
+    let app = TestApp::with(images("user_storage_quota = \"10MiB\"")).await;
+    let id = app.client.create_image().await;
+    let (feed, body) = fed();
+    let size = (8 * MIB).to_string();
+    let headers = [("x-openstack-image-size", size.as_str())];
+    let (upload, ()) = tokio::join!(app.client.put_file(&id, &headers, body), async {
+        assert!(feed.send(content::slice(0, MIB)).await);
+        until_status(&app.client, &id, "saving").await;
+        let deleted = app.client.delete(&format!("/v2/images/{id}")).await;
+        assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+        let other = app.client.create_image().await;
+        let answer = app
+            .client
+            .put_file(&other, &[], full(content::bytes(4 * MIB)))
+            .await;
+        assert_refused(&answer, StatusCode::PAYLOAD_TOO_LARGE, "user_storage_quota");
+        for at in 1..8 {
+            assert!(feed.send(content::slice(at * MIB, MIB)).await);
+        }
+        drop(feed);
+    });
+    assert_refused(&upload, StatusCode::GONE, "deleted during the upload");
+    let other = app.client.create_image().await;
+    let answer = app
+        .client
+        .put_file(&other, &[], full(content::bytes(9 * MIB)))
+        .await;
+    assert_eq!(
+        answer.status,
+        StatusCode::NO_CONTENT,
+        "the room is free again"
+    );
+    app.finish().await;
+}

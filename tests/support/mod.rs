@@ -13,6 +13,7 @@ pub mod content;
 pub mod copies;
 pub mod disk;
 pub mod proxy;
+pub mod rbac;
 pub mod store;
 pub mod tokens;
 pub mod upload;

@@ -45,11 +45,12 @@ pub(in crate::api) async fn create(
     if let Some(rule) = needed.filter(|rule| !caller.may_image(*rule, &image)) {
         return Err(Error::not_allowed(rule));
     }
+    let limits = shared.limits(image.owner.as_ref()).await?;
     let touched = image.properties.keys().map(String::as_str);
     shared.check_protections(&caller, touched, &BTreeMap::new(), &image.properties)?;
     let image = shared
         .catalog
-        .create_image(image)
+        .create_image(image, limits)
         .await
         .map_err(|e| about(&id, e))?;
 

@@ -36,6 +36,7 @@ pub(in crate::api) async fn upload(
     let image = shared.visible_image(&caller, &id).await?;
     shared.enforce(&caller, Rule::UploadImage, &image)?;
     check_image(&image)?;
+    let limits = shared.limits(image.owner.as_ref()).await?;
     let cap = shared.transfers.size_cap();
     if declared.is_some_and(|declared| declared > cap) {
         return Err(transfer::Error::TooLarge { cap }.into());
@@ -47,6 +48,7 @@ pub(in crate::api) async fn upload(
                 image,
                 store,
                 declared,
+                limits,
             },
             body,
         )
