@@ -10,6 +10,7 @@ mod extract;
 mod images;
 mod info;
 mod middleware;
+mod openapi;
 mod paging;
 mod policies;
 mod protections;

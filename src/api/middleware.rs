@@ -88,7 +88,7 @@ pub(super) async fn negotiate(
     let (first, rest) = path
         .split_once('/')
         .map_or((path, None), |(first, rest)| (first, Some(rest)));
-    if first.is_empty() || matches!(first, "versions" | "healthcheck") {
+    if first.is_empty() || matches!(first, "versions" | "healthcheck" | "openapi.json") {
         return next.run(request).await;
     }
     if !PREFIXES.contains(&first) {

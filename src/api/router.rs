@@ -3,11 +3,11 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodFilter, MethodRouter, any};
+use axum::routing::{MethodFilter, MethodRouter, any, get};
 use http::Method;
 
 use super::error::Error;
-use super::{Shared, images, info, middleware, schemas, tasks, versions};
+use super::{Shared, images, info, middleware, openapi, schemas, tasks, versions};
 use crate::policy::Rule;
 
 /// Methods that some route has; others are 501 on unknown paths.
@@ -190,7 +190,8 @@ pub(super) fn build(shared: &Shared) -> Router {
         .route("/", any(versions::choices))
         .route("/versions", any(versions::versions))
         .route("/versions/", any(versions::versions))
-        .route("/healthcheck", any(versions::healthcheck));
+        .route("/healthcheck", any(versions::healthcheck))
+        .route("/openapi.json", only("GET", get(openapi::document)));
     let routes = open.merge(v2).with_state(shared.clone());
     // Paths are rewritten before they are routed, so this layer goes around the router and not into it.
     let negotiated = Router::new()

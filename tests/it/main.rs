@@ -19,6 +19,7 @@ mod list;
 mod list_pages;
 mod locations;
 mod members;
+mod openapi;
 mod operation;
 mod policy;
 mod protection;
