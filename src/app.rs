@@ -51,7 +51,7 @@ impl App {
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         check_memory(&config)?;
         let metrics = Arc::new(Metrics::new());
-        let authenticator = Authenticator::open(&config)?;
+        let authenticator = Authenticator::open(&config, &metrics)?;
         let policies = Policies::open(&config)?;
         let protections = api::open_protections(&config)?;
         let embedded = start_embedded(&config).await?;

@@ -16,6 +16,7 @@ mod embedded;
 mod environment;
 mod fault;
 mod images;
+mod keystone;
 mod policy;
 pub(crate) mod read;
 mod server;
@@ -33,6 +34,7 @@ pub use catalog::Catalog;
 pub use embedded::Embedded;
 pub use fault::{Fault, Faults};
 pub use images::{HashAlgorithm, Images, ProtectionFormat};
+pub use keystone::{Interface, Keystone};
 pub use policy::Policy;
 pub use server::Server;
 pub use store::{Profile, Store};
@@ -54,6 +56,8 @@ pub struct Config {
     pub noauth: NoAuth,
     /// The tokens of `auth = "tokens"`.
     pub tokens: Tokens,
+    /// The identity service of `auth = "keystone"`.
+    pub keystone: Keystone,
     /// Who may do what.
     pub policy: Policy,
     /// Where image records are kept.
@@ -126,6 +130,7 @@ impl Config {
             server: root.section("server", Server::read),
             noauth: root.section("noauth", NoAuth::read),
             tokens: root.section("tokens", Tokens::read),
+            keystone: root.section("keystone", Keystone::read),
             policy: root.section("policy", Policy::read),
             catalog: root.section("catalog", Catalog::read),
             images: root.section("images", Images::read),
@@ -175,6 +180,9 @@ impl Config {
             ),
             self.transfer.memory_budget,
         );
+        if self.auth == AuthMode::Keystone {
+            self.keystone.check_used(root);
+        }
         self.check_listeners(root);
         self.check_shared_buckets(root);
     }

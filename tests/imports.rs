@@ -28,7 +28,7 @@ const MODULES: [(&str, &str); 15] = [
     ),
     ("jobs", "config store telemetry transfer"),
     ("transfer", "catalog config format image store telemetry"),
-    ("auth", "config image"),
+    ("auth", "config image telemetry"),
     ("policy", "image"),
     ("catalog", "config image task telemetry"),
     ("store", "config telemetry"),
@@ -41,7 +41,7 @@ const MODULES: [(&str, &str); 15] = [
 ];
 
 /// Crates with a place: nobody else names them. A path is a module of ours or, for its tests, a file without `.rs`.
-const CRATES: [(&str, &[&str]); 17] = [
+const CRATES: [(&str, &[&str]); 20] = [
     // SQL is the catalog's, and so is the cache that must stay coherent with it.
     ("sqlx", &["catalog"]),
     ("dashmap", &["catalog"]),
@@ -57,7 +57,14 @@ const CRATES: [(&str, &[&str]); 17] = [
     // HTTP as a server; its words are also those of metrics, and of URLs in the configuration.
     ("axum", &["api", "app"]),
     ("hyper", &["api", "app", "embedded"]),
-    ("http", &["api", "app", "embedded", "telemetry", "config"]),
+    (
+        "http",
+        &["api", "app", "auth", "embedded", "telemetry", "config"],
+    ),
+    // HTTP as a client is Keystone's, and so is the cache of what it says.
+    ("hyper_rustls", &["auth"]),
+    ("rustls", &["auth"]),
+    ("lru", &["auth"]),
     // The command line, metrics and logs.
     ("clap", &["cli"]),
     ("prometheus_client", &["telemetry"]),

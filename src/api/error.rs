@@ -31,7 +31,7 @@ pub enum Error {
     /// 400.
     BadRequest(String),
     /// 401, with the challenge for the client.
-    Unauthenticated(&'static str),
+    Unauthenticated(String),
     /// 403.
     Forbidden(String),
     /// 404 for an image that is not there or not the caller's to see; one text for both.
@@ -95,6 +95,17 @@ impl Error {
             "You are not authorized to complete {} action.",
             rule.as_str()
         ))
+    }
+
+    /// A request whose sender is not known, with the challenge for the client.
+    pub(super) fn unknown_caller(e: auth::Error, challenge: &str) -> Self {
+        match e {
+            auth::Error::Missing | auth::Error::Invalid => {
+                Error::Unauthenticated(challenge.to_owned())
+            }
+            // Trouble asking is not a refusal: a 401 would send clients into a loop of new tokens.
+            e @ auth::Error::Unavailable(_) => Error::Unavailable(e.into()),
+        }
     }
 
     fn status(&self) -> StatusCode {
@@ -197,7 +208,9 @@ impl IntoResponse for Error {
         let headers = response.headers_mut();
         match &self {
             Error::Unauthenticated(challenge) => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+                if let Ok(challenge) = HeaderValue::from_str(challenge) {
+                    headers.insert(WWW_AUTHENTICATE, challenge);
+                }
             }
             Error::MethodNotAllowed { allow, .. } => {
                 headers.insert(ALLOW, HeaderValue::from_static(allow));
@@ -404,19 +417,6 @@ impl From<InvalidImage> for Error {
             Reason::NotYours => Error::Forbidden(e.message),
             Reason::Conflict => Error::Conflict(e.message),
             Reason::TooMany => Error::TooLarge(e.message),
-        }
-    }
-}
-
-/// What a 401 tells the client to bring.
-const CHALLENGE: &str = "Token realm=\"oriel\"";
-
-impl From<auth::Error> for Error {
-    fn from(e: auth::Error) -> Self {
-        match e {
-            auth::Error::Missing | auth::Error::Invalid => Error::Unauthenticated(CHALLENGE),
-            // Trouble asking is not a refusal: a 401 would send clients into a loop of new tokens.
-            e @ auth::Error::Unavailable { .. } => Error::Unavailable(e.into()),
         }
     }
 }

@@ -15,9 +15,13 @@ use super::caller::Caller;
 use super::error::{Error, render};
 use super::versions::{self, PREFIXES};
 use super::{Shared, router};
+use crate::auth;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+/// What clients of object storage call the same.
+const STORAGE_TOKEN: HeaderName = HeaderName::from_static("x-storage-token");
+const SERVICE_TOKEN: HeaderName = HeaderName::from_static("x-service-token");
 const LONGEST_REQUEST_ID: usize = 64;
 
 /// The route a request was matched to, told to the outermost layer by the answer.
@@ -118,11 +122,18 @@ pub(super) async fn authenticate(
     next: Next,
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let token = request
-        .headers()
-        .get(TOKEN)
-        .map(|value| value.to_str().unwrap_or_default().to_owned());
-    let mut response = match shared.authenticator.authenticate(token.as_deref()).await {
+    let headers = request.headers();
+    let header = |name: &HeaderName| {
+        let value = headers.get(name);
+        value.map(|value| value.to_str().unwrap_or_default())
+    };
+    let claim = auth::Request {
+        token: header(&TOKEN).or_else(|| header(&STORAGE_TOKEN)),
+        service_token: header(&SERVICE_TOKEN),
+        method: request.method().as_str(),
+        path: request.uri().path(),
+    };
+    let mut response = match shared.authenticator.authenticate(claim).await {
         Ok(identity) => {
             let policy = shared.policies.current().await;
             request
@@ -130,7 +141,7 @@ pub(super) async fn authenticate(
                 .insert(Caller::new(identity, policy));
             next.run(request).await
         }
-        Err(e) => Error::from(e).into_response(),
+        Err(e) => Error::unknown_caller(e, shared.authenticator.challenge()).into_response(),
     };
     if let Some(route) = route {
         response.extensions_mut().insert(Route(route));

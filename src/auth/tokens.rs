@@ -96,10 +96,10 @@ fn read_entry(section: &mut Section<'_>) -> (Option<String>, Option<Digest>, Ent
 
 /// The SHA-256 of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Digest([u8; SHA256_OUTPUT_LEN]);
+pub(super) struct Digest([u8; SHA256_OUTPUT_LEN]);
 
 impl Digest {
-    fn of(token: &str) -> Self {
+    pub(super) fn of(token: &str) -> Self {
         let mut bytes = [0; SHA256_OUTPUT_LEN];
         bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         Self(bytes)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Sighting};
 use crate::catalog::Catalog;
 use crate::config::{self, Config};
 use crate::store::{Probe, Store};
@@ -21,7 +21,7 @@ pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     };
     println!("ok    configuration {}", path.display());
     let mut sound = report("memory", app::check_memory(&config));
-    sound &= report("identity", Authenticator::open(&config).map(drop));
+    sound &= check_identity(&config).await;
     sound &= report("policy", app::check_policy(&config).await);
     sound &= report("catalog", check_catalog(&config).await);
     let embedded = app::start_embedded(&config).await;
@@ -44,6 +44,25 @@ pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Reads the file of tokens, or logs in to Keystone and has that very token validated.
+async fn check_identity(config: &Config) -> bool {
+    let authenticator = match Authenticator::open(config, &Arc::new(Metrics::new())) {
+        Ok(authenticator) => authenticator,
+        Err(faults) => return report("identity", Err::<(), _>(faults)),
+    };
+    let Authenticator::Keystone(keystone) = authenticator else {
+        return report("identity", Ok::<_, anyhow::Error>(()));
+    };
+    let sighting = keystone.look().await;
+    if let Ok(Sighting { endpoint, roles }) = &sighting {
+        let roles = roles.join(", ");
+        println!(
+            "      identity: Keystone validates tokens at {endpoint}; the service's own roles are {roles}"
+        );
+    }
+    report("identity: a token of the service's own", sighting)
 }
 
 async fn check_catalog(config: &Config) -> anyhow::Result<()> {

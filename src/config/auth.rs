@@ -12,6 +12,8 @@ choice! {
         None = "none",
         /// Callers show a token that stands in the file of `[tokens]`.
         Tokens = "tokens",
+        /// Callers show a token of the identity service of `[keystone]`.
+        Keystone = "keystone",
     }
 }
 

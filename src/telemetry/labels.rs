@@ -156,6 +156,42 @@ label! {
     }
 }
 
+label! {
+    /// How it was found out who holds a token.
+    LookupResult {
+        /// From memory.
+        Hit = "hit",
+        /// By asking Keystone.
+        Miss = "miss",
+        /// From memory past its time, since Keystone is away.
+        Stale = "stale",
+    }
+}
+
+label! {
+    /// What Keystone said about a token.
+    ValidationOutcome {
+        /// Who holds it.
+        Valid = "valid",
+        /// That it is none, or no longer.
+        Invalid = "invalid",
+        /// Nothing, or nothing that is an answer.
+        Unavailable = "unavailable",
+    }
+}
+
+/// Labels of a token looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Lookup {
+    pub(super) result: LookupResult,
+}
+
+/// Labels of a token validated.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Validation {
+    pub(super) outcome: ValidationOutcome,
+}
+
 /// Labels of a finished request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Request {

@@ -13,8 +13,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::body::Counted;
 use super::labels::{
-    BodyEnd, Build, ByOperation, ByRoute, ByStore, Direction, Download, Method, Recovery, Request,
-    StoreCall, StoreOperation, StoreOutcome, Upload, UploadOutcome,
+    BodyEnd, Build, ByOperation, ByRoute, ByStore, Direction, Download, Lookup, LookupResult,
+    Method, Recovery, Request, StoreCall, StoreOperation, StoreOutcome, Upload, UploadOutcome,
+    Validation, ValidationOutcome,
 };
 
 /// The media type of [`Metrics::encode`].
@@ -55,6 +56,9 @@ pub struct Metrics {
     cache_misses: Counter,
     recoveries: Family<Recovery, Counter>,
     reaped_uploads: Family<ByStore, Counter>,
+    token_lookups: Family<Lookup, Counter>,
+    token_validations: Family<Validation, Counter>,
+    token_cache_entries: Gauge,
 }
 
 impl Default for Metrics {
@@ -91,6 +95,9 @@ impl Metrics {
             cache_misses: Counter::default(),
             recoveries: Family::default(),
             reaped_uploads: Family::default(),
+            token_lookups: Family::default(),
+            token_validations: Family::default(),
+            token_cache_entries: Gauge::default(),
         };
         metrics.register(&mut registry);
         metrics.start_at_zero();
@@ -183,6 +190,21 @@ impl Metrics {
             "Abandoned multipart uploads aborted in a store",
             self.reaped_uploads.clone(),
         );
+        registry.register(
+            "token_lookups",
+            "Keystone tokens looked up, by how",
+            self.token_lookups.clone(),
+        );
+        registry.register(
+            "token_validations",
+            "Questions put to Keystone about a token, by the answer",
+            self.token_validations.clone(),
+        );
+        registry.register(
+            "token_cache_entries",
+            "Valid Keystone tokens kept in memory",
+            self.token_cache_entries.clone(),
+        );
     }
 
     /// Makes the series whose labels are known beforehand, so that a first failure shows as a rise from zero.
@@ -195,6 +217,15 @@ impl Metrics {
         }
         for &direction in Direction::ALL {
             drop(self.recoveries.get_or_create(&Recovery { direction }));
+        }
+        for &result in LookupResult::ALL {
+            drop(self.token_lookups.get_or_create(&Lookup { result }));
+        }
+        for &outcome in ValidationOutcome::ALL {
+            drop(
+                self.token_validations
+                    .get_or_create(&Validation { outcome }),
+            );
         }
     }
 
@@ -320,6 +351,24 @@ impl Metrics {
     /// Counts an abandoned multipart upload that was aborted.
     pub fn upload_reaped(&self, store: &str) {
         self.reaped_uploads.get_or_create(&by_store(store)).inc();
+    }
+
+    /// Counts a Keystone token that was looked up.
+    pub fn token_looked_up(&self, result: LookupResult) {
+        self.token_lookups.get_or_create(&Lookup { result }).inc();
+    }
+
+    /// Counts a question put to Keystone about a token, with its retries.
+    pub fn token_validated(&self, outcome: ValidationOutcome) {
+        self.token_validations
+            .get_or_create(&Validation { outcome })
+            .inc();
+    }
+
+    /// Sets how many valid tokens are kept in memory.
+    pub fn set_token_cache_entries(&self, entries: usize) {
+        self.token_cache_entries
+            .set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 }
 

@@ -142,6 +142,14 @@ fn document_lists_every_value_of_a_label() {
             .map(|value| value.as_str())
             .collect(),
         Direction::ALL.iter().map(|value| value.as_str()).collect(),
+        LookupResult::ALL
+            .iter()
+            .map(|value| value.as_str())
+            .collect(),
+        ValidationOutcome::ALL
+            .iter()
+            .map(|value| value.as_str())
+            .collect(),
     ];
     for word in words.concat() {
         assert!(DOCUMENT.contains(&format!("`{word}`")), "{word}");

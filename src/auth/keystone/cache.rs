@@ -1,0 +1,264 @@
+//! What Keystone has said about tokens, by the SHA-256 of the token and bounded in number and time.
+//!
+//! Valid tokens and refused ones are kept apart, so that somebody who sends random tokens pushes out refusals alone. Both
+//! are plain lists in the order of their last use behind one lock (the crate `lru`, which the SDK brings along): the
+//! bound is exact, and an entry past its time has to stay for a while, for the case that Keystone is away. A concurrent
+//! cache with expiry of its own gives neither.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lru::LruCache;
+use tokio::time::Instant;
+
+use super::Expiry;
+use super::token::Token;
+use crate::auth::tokens::Digest;
+use crate::config::Keystone as Options;
+
+/// How long a refusal is good for. Short: a token of a Keystone node may be unknown to another for a moment.
+const REFUSED_TIME: Duration = Duration::from_secs(10);
+
+/// How many refusals are kept. They only spare Keystone the client that goes on asking with a token that has died.
+const REFUSED_ENTRIES: NonZeroUsize = NonZeroUsize::new(1024).expect("is not zero");
+
+/// What is known of a token.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Keystone vouched for it a short while ago.
+    Good(Arc<Token>),
+    /// It did so too long ago: to be asked again, and good enough only while Keystone is away.
+    Stale(Arc<Token>),
+    /// Keystone has refused it, or it is past its end.
+    Refused,
+    Nothing,
+}
+
+pub(super) struct Cache {
+    /// How long an answer is good for; no time keeps nothing.
+    time: Duration,
+    /// How much longer it is kept for the case that Keystone is away.
+    stale_time: Duration,
+    entries: Mutex<Entries>,
+}
+
+struct Entries {
+    good: LruCache<Digest, Good>,
+    refused: LruCache<Digest, Refused>,
+}
+
+struct Good {
+    token: Arc<Token>,
+    asked: Instant,
+}
+
+struct Refused {
+    asked: Instant,
+    /// Whether it was refused although its expiry was overlooked.
+    at_any_age: bool,
+}
+
+impl Cache {
+    pub(super) fn new(options: &Options) -> Self {
+        let entries = NonZeroUsize::new(options.token_cache_entries).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            time: options.token_cache_time.duration(),
+            stale_time: options.stale_while_unavailable.duration(),
+            entries: Mutex::new(Entries {
+                good: LruCache::new(entries),
+                refused: LruCache::new(REFUSED_ENTRIES),
+            }),
+        }
+    }
+
+    /// What is known of the token now.
+    pub(super) fn find(&self, key: &Digest, expiry: Expiry) -> Found {
+        let mut entries = self.entries();
+        if let Some(Good { token, asked }) = entries.good.get(key) {
+            let age = asked.elapsed();
+            let has_expired = token.has_expired();
+            return match expiry {
+                Expiry::Enforced if has_expired => Found::Refused,
+                _ if age < self.time => Found::Good(Arc::clone(token)),
+                // Without Keystone nobody can tell how long after its end a token still counts.
+                _ if age < self.time + self.stale_time && !has_expired => {
+                    Found::Stale(Arc::clone(token))
+                }
+                _ => Found::Nothing,
+            };
+        }
+        match entries.refused.get(key) {
+            Some(refused)
+                if refused.asked.elapsed() < REFUSED_TIME.min(self.time)
+                    && (refused.at_any_age || expiry == Expiry::Enforced) =>
+            {
+                Found::Refused
+            }
+            _ => Found::Nothing,
+        }
+    }
+
+    /// Keeps that Keystone, asked at that moment, vouched for the token.
+    pub(super) fn keep(&self, key: Digest, token: &Arc<Token>, asked: Instant) {
+        if self.time + self.stale_time == Duration::ZERO {
+            return;
+        }
+        let mut entries = self.entries();
+        // A token that was refused since then has been revoked meanwhile, or has come to its end.
+        let overtaken = (entries.refused.peek(&key)).is_some_and(|refused| refused.asked > asked);
+        if overtaken && !token.has_expired() {
+            return;
+        }
+        entries.refused.pop(&key);
+        let token = Arc::clone(token);
+        entries.good.put(key, Good { token, asked });
+    }
+
+    /// Keeps that Keystone, asked at that moment, refused the token; what it said before counts no longer.
+    pub(super) fn refuse(&self, key: Digest, expiry: Expiry, asked: Instant) {
+        let mut entries = self.entries();
+        entries.good.pop(&key);
+        let at_any_age = expiry == Expiry::Overlooked;
+        entries.refused.put(key, Refused { asked, at_any_age });
+    }
+
+    /// How many valid tokens are kept.
+    pub(super) fn len(&self) -> usize {
+        self.entries().good.len()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Span;
+
+    const FIVE_MINUTES: Duration = Duration::from_secs(300);
+
+    fn cache(entries: usize, time: u64, stale: u64) -> Cache {
+        Cache::new(&Options {
+            token_cache_entries: entries,
+            token_cache_time: Span::seconds(time),
+            stale_while_unavailable: Span::seconds(stale),
+            ..Options::default()
+        })
+    }
+
+    fn token(expires: &str) -> Arc<Token> {
+        let body = format!(
+            r#"{{"token": {{"user": {{"id": "u", "domain": {{"id": "d"}}}}, "expires_at": "{expires}"}}}}"#
+        );
+        Arc::new(Token::parse(body.as_bytes()).unwrap())
+    }
+
+    fn lasting() -> Arc<Token> {
+        token("9000-01-01T00:00:00Z")
+    }
+
+    fn expired() -> Arc<Token> {
+        token("2020-01-01T00:00:00Z")
+    }
+
+    fn key(name: &str) -> Digest {
+        Digest::of(name)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answer_is_good_for_its_time_and_then_stale_for_another() {
+        let cache = cache(10, 300, 300);
+        let token = lasting();
+        cache.keep(key("a"), &token, Instant::now());
+        let find = || cache.find(&key("a"), Expiry::Enforced);
+        assert_eq!(find(), Found::Good(token.clone()));
+        tokio::time::advance(FIVE_MINUTES).await;
+        assert_eq!(find(), Found::Stale(token.clone()));
+        tokio::time::advance(FIVE_MINUTES).await;
+        assert_eq!(find(), Found::Nothing);
+        assert_eq!(cache.find(&key("b"), Expiry::Enforced), Found::Nothing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn expiry_counts_at_each_use_and_is_overlooked_only_when_asked() {
+        let cache = cache(10, 300, 300);
+        let token = expired();
+        cache.keep(key("a"), &token, Instant::now());
+        assert_eq!(cache.find(&key("a"), Expiry::Enforced), Found::Refused);
+        assert_eq!(
+            cache.find(&key("a"), Expiry::Overlooked),
+            Found::Good(token)
+        );
+        tokio::time::advance(FIVE_MINUTES).await;
+        assert_eq!(cache.find(&key("a"), Expiry::Overlooked), Found::Nothing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusal_ends_what_was_good_and_is_soon_forgotten() {
+        let cache = cache(10, 300, 300);
+        cache.keep(key("a"), &lasting(), Instant::now());
+        cache.refuse(key("a"), Expiry::Enforced, Instant::now());
+        assert_eq!(cache.find(&key("a"), Expiry::Enforced), Found::Refused);
+        // It may have been refused for its age alone.
+        assert_eq!(cache.find(&key("a"), Expiry::Overlooked), Found::Nothing);
+        cache.refuse(key("a"), Expiry::Overlooked, Instant::now());
+        assert_eq!(cache.find(&key("a"), Expiry::Overlooked), Found::Refused);
+        tokio::time::advance(REFUSED_TIME).await;
+        assert_eq!(cache.find(&key("a"), Expiry::Enforced), Found::Nothing);
+        assert_eq!(cache.len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn late_answer_does_not_undo_a_refusal() {
+        let cache = cache(10, 300, 300);
+        let asked = Instant::now();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        cache.refuse(key("a"), Expiry::Enforced, Instant::now());
+        cache.keep(key("a"), &lasting(), asked);
+        assert_eq!(cache.find(&key("a"), Expiry::Enforced), Found::Refused);
+        cache.keep(key("a"), &expired(), asked);
+        assert_ne!(cache.find(&key("a"), Expiry::Overlooked), Found::Refused);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_tokens_push_out_no_good_one_and_neither_grows_without_end() {
+        let cache = cache(100, 300, 300);
+        for number in 0..100 {
+            cache.keep(key(&format!("good {number}")), &lasting(), Instant::now());
+        }
+        for number in 0..10_000 {
+            let key = key(&format!("random {number}"));
+            cache.refuse(key, Expiry::Enforced, Instant::now());
+        }
+        assert_eq!(cache.len(), 100);
+        assert_eq!(
+            cache.entries().refused.len(),
+            REFUSED_ENTRIES.get(),
+            "refusals"
+        );
+        for number in 100..10_000 {
+            cache.keep(key(&format!("good {number}")), &lasting(), Instant::now());
+        }
+        assert_eq!(cache.len(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_time_nothing_is_kept() {
+        let nothing = cache(10, 0, 0);
+        nothing.keep(key("a"), &lasting(), Instant::now());
+        nothing.refuse(key("b"), Expiry::Overlooked, Instant::now());
+        for name in ["a", "b"] {
+            assert_eq!(nothing.find(&key(name), Expiry::Enforced), Found::Nothing);
+        }
+        let stale_only = cache(10, 0, 300);
+        let token = lasting();
+        stale_only.keep(key("a"), &token, Instant::now());
+        assert_eq!(
+            stale_only.find(&key("a"), Expiry::Enforced),
+            Found::Stale(token)
+        );
+    }
+}
