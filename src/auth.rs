@@ -13,7 +13,7 @@ use crate::config::{AuthMode, Config, Faults};
 use crate::telemetry::metrics::Metrics;
 
 pub use identity::Identity;
-pub use keystone::{Keystone, Sighting};
+pub use keystone::{Keystone, ProjectLimits, Sighting};
 pub use token_file::TokenFile;
 
 /// Why a caller is not known.
@@ -93,6 +93,18 @@ impl Authenticator {
                 file.find(token).await.ok_or(Error::Invalid)
             }
             Self::Keystone(keystone) => keystone.authenticate(&request).await,
+        }
+    }
+
+    /// What a project may hold, where the identity service says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn limits(&self, project: &str) -> Result<Option<ProjectLimits>, Error> {
+        match self {
+            Self::None(_) | Self::Tokens(_) => Ok(None),
+            Self::Keystone(keystone) => keystone.limits(project).await,
         }
     }
 

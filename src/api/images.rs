@@ -22,6 +22,7 @@ use http::{HeaderName, HeaderValue};
 use super::Parts;
 use super::caller::Caller;
 use super::error::Error;
+use crate::auth::ProjectLimits;
 use crate::catalog::{Garbage, Limits};
 use crate::config::Limit;
 use crate::image::{
@@ -65,12 +66,27 @@ impl Parts {
         }
     }
 
-    /// What a project may hold.
-    async fn limits(&self, _owner: Option<&ProjectId>) -> Result<Limits, Error> {
+    /// What the identity service lets a project hold; `None` where it is not asked.
+    pub(super) async fn project_limits(
+        &self,
+        project: &ProjectId,
+    ) -> Result<Option<ProjectLimits>, Error> {
+        let limits = self.authenticator.limits(project.as_str()).await;
+        limits.map_err(|e| Error::Unavailable(e.into()))
+    }
+
+    /// What a project may hold in all.
+    async fn limits(&self, owner: Option<&ProjectId>) -> Result<Limits, Error> {
         let quota = self.config.images.user_storage_quota.bytes();
+        let own = match owner {
+            Some(owner) => self.project_limits(owner).await?.unwrap_or_default(),
+            None => ProjectLimits::default(),
+        };
         Ok(Limits {
             storage_quota: (quota > 0).then_some(quota),
-            ..Limits::default()
+            size_total: own.size_total,
+            images: own.count_total,
+            uploading: own.count_uploading,
         })
     }
 

@@ -10,6 +10,7 @@ use super::Shared;
 use super::caller::Caller;
 use super::error::Error;
 use super::extract::NoBody;
+use crate::image::ProjectId;
 use crate::policy::Rule;
 use crate::store::Store;
 
@@ -78,9 +79,35 @@ pub(super) async fn stores_detail(
     Ok(Json(json!({"stores": views})).into_response())
 }
 
-/// `GET /v2/info/usage`: what the caller's project uses of its limits; empty while there are none.
-pub(super) async fn usage(_: Caller, _: NoBody) -> Response {
-    Json(json!({"usage": {}})).into_response()
+/// `GET /v2/info/usage`: what the caller's project uses of its limits; empty where there are none. No limit is -1.
+pub(super) async fn usage(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+) -> Result<Response, Error> {
+    let limits = match caller.project() {
+        Some(project) => shared.project_limits(project).await?,
+        None => None,
+    };
+    let Some(limits) = limits else {
+        return Ok(Json(json!({"usage": {}})).into_response());
+    };
+    let usage = shared
+        .catalog
+        .usage(caller.project().map(ProjectId::as_str))
+        .await?;
+    let entry = |usage: u64, limit: Option<u64>| {
+        let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+        json!({"usage": usage, "limit": limit})
+    };
+    let usage = json!({"usage": {
+        "image_size_total": entry(usage.mib(), limits.size_total),
+        // Nothing is staged yet.
+        "image_stage_total": entry(0, limits.stage_total),
+        "image_count_total": entry(usage.images, limits.count_total),
+        "image_count_uploading": entry(usage.uploading, limits.count_uploading),
+    }});
+    Ok(Json(usage).into_response())
 }
 
 fn view<'a>(store: &'a Store, default: &str) -> StoreView<'a> {

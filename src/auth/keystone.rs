@@ -22,6 +22,7 @@ mod client;
 mod credentials;
 mod error;
 mod flights;
+mod limits;
 mod session;
 mod token;
 
@@ -41,8 +42,11 @@ use crate::telemetry::labels::{LookupResult, ValidationOutcome};
 use crate::telemetry::metrics::Metrics;
 use cache::{Cache, Found};
 use client::{Http, Question, fault};
+use credentials::LoginScope;
 use error::Error as Trouble;
 use flights::Flights;
+use limits::Limits;
+pub use limits::ProjectLimits;
 use session::{Session, Sessions};
 use token::Token;
 
@@ -76,6 +80,7 @@ pub struct Keystone {
     service_type: String,
     desk: Arc<Desk>,
     flights: Flights<(Digest, Expiry), Answer>,
+    limits: Option<Limits>,
 }
 
 /// The token, none for a refused one, or why neither is known.
@@ -115,12 +120,18 @@ impl Keystone {
             .ok_or_else(|| fault("keystone.auth_url", "is required"))?;
         let http = Arc::new(Http::open(options)?);
         let uri = options.www_authenticate_uri.as_deref().unwrap_or(auth_url);
+        let limits = Limits::open(&http, options, auth_url)?;
         Ok(Self {
             challenge: format!("Keystone uri=\"{uri}\""),
             service_token_roles: options.service_token_roles.clone(),
             service_type: options.service_type.clone(),
             desk: Arc::new(Desk {
-                sessions: Sessions::open(Arc::clone(&http), options, auth_url)?,
+                sessions: Sessions::open(
+                    Arc::clone(&http),
+                    options,
+                    auth_url,
+                    LoginScope::Project,
+                )?,
                 http,
                 turns: Semaphore::new(QUESTIONS_AT_ONCE),
                 time_limit: options.request_timeout.duration(),
@@ -129,6 +140,7 @@ impl Keystone {
                 metrics: Arc::clone(metrics),
             }),
             flights: Flights::new(),
+            limits,
         })
     }
 
@@ -155,6 +167,15 @@ impl Keystone {
             }
             Err(e) => Err(e),
         }
+    }
+
+    /// What a project may hold; `None` where the site does not use limits.
+    pub(super) async fn limits(&self, project: &str) -> Result<Option<ProjectLimits>, Error> {
+        let Some(limits) = &self.limits else {
+            return Ok(None);
+        };
+        let limits = limits.of(project).await;
+        limits.map(Some).map_err(|e| Error::Unavailable(e.into()))
     }
 
     /// Logs in and has the service's own token validated.

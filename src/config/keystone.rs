@@ -69,6 +69,11 @@ pub struct Keystone {
     pub service_token_roles: Vec<String>,
     /// The service type of this service, which access rules of application credentials name. Default `"image"`.
     pub service_type: String,
+    /// Turns unified limits on: the id of this service's endpoint in Keystone, which says whose limits to ask for.
+    /// Default: none. The user of the service then needs the role `reader` for the whole deployment.
+    pub limits_endpoint_id: Option<String>,
+    /// How long limits are good for once they were asked. Default `"60s"`.
+    pub limits_cache_time: Span,
 }
 
 impl Default for Keystone {
@@ -95,6 +100,8 @@ impl Default for Keystone {
             stale_while_unavailable: Span::seconds(300),
             service_token_roles: vec!["service".to_owned()],
             service_type: "image".to_owned(),
+            limits_endpoint_id: None,
+            limits_cache_time: Span::seconds(60),
         }
     }
 }
@@ -127,6 +134,8 @@ impl Keystone {
             stale_while_unavailable: section.take("stale_while_unavailable", token_cache_time),
             service_token_roles: section.take("service_token_roles", default.service_token_roles),
             service_type: section.take_word("service_type", default.service_type),
+            limits_endpoint_id: section.take_optional("limits_endpoint_id"),
+            limits_cache_time: section.take("limits_cache_time", default.limits_cache_time),
         };
         section.require(
             keystone.token_cache_entries > 0,
@@ -161,6 +170,12 @@ impl Keystone {
         together(secret, id);
         if user.1 && id.1 {
             section.fault(id.0, "must not stand beside username");
+        }
+        if self.limits_endpoint_id.is_some() && id.1 {
+            section.fault(
+                "limits_endpoint_id",
+                "must not stand beside application_credential_id, which is for one project",
+            );
         }
         if self.credentials_file.is_some() && (user.1 || id.1) {
             let beside = if user.1 { user.0 } else { id.0 };

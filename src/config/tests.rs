@@ -82,6 +82,7 @@ fn reference_lists_every_key_and_no_other() {
             "keystone.auth_url",
             "keystone.ca_bundle",
             "keystone.credentials_file",
+            "keystone.limits_endpoint_id",
             "keystone.password",
             "keystone.project_name",
             "keystone.region",

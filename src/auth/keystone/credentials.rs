@@ -24,6 +24,15 @@ pub(super) enum Account {
     ApplicationCredential { id: String, secret: Secret },
 }
 
+/// What a login is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LoginScope {
+    /// The service's project.
+    Project,
+    /// The whole deployment.
+    System,
+}
+
 impl Credentials {
     /// Takes what the configuration names, and reads the file once, so that a fault in it is found at start.
     pub(super) fn open(options: &Options) -> Result<Self, Faults> {
@@ -58,23 +67,30 @@ impl Credentials {
     }
 
     /// The body of a login.
-    pub(super) async fn login(&self, options: &Options) -> Result<Bytes, Error> {
+    pub(super) async fn login(&self, options: &Options, scope: LoginScope) -> Result<Bytes, Error> {
         match self {
-            Self::Given(account) => Ok(account.login(options)),
+            Self::Given(account) => Ok(account.login(options, scope)),
             Self::File(path) => {
                 let text = tokio::fs::read_to_string(path).await;
                 let account = text
                     .map_err(|e| Faults(vec![Fault::unreadable(path, &e)]))
                     .and_then(|text| parse(&text, path));
                 let account = account.map_err(Error::Credentials)?;
-                Ok(account.login(options))
+                Ok(account.login(options, scope))
             }
         }
     }
 }
 
 impl Account {
-    fn login(&self, options: &Options) -> Bytes {
+    fn login(&self, options: &Options, scope: LoginScope) -> Bytes {
+        let scope = match scope {
+            LoginScope::System => json!({"system": {"all": true}}),
+            LoginScope::Project => json!({"project": {
+                "name": options.project_name,
+                "domain": {"name": options.project_domain_name},
+            }}),
+        };
         let auth = match self {
             Self::User { name, password } => json!({
                 "identity": {
@@ -85,10 +101,7 @@ impl Account {
                         "password": password.expose(),
                     }},
                 },
-                "scope": {"project": {
-                    "name": options.project_name,
-                    "domain": {"name": options.project_domain_name},
-                }},
+                "scope": scope,
             }),
             // It has its project inside.
             Self::ApplicationCredential { id, secret } => json!({
@@ -151,7 +164,8 @@ mod tests {
     }
 
     async fn login(options: &Options) -> Value {
-        let body = Credentials::open(options).unwrap().login(options).await;
+        let credentials = Credentials::open(options).unwrap();
+        let body = credentials.login(options, LoginScope::Project).await;
         serde_json::from_slice(&body.unwrap()).unwrap()
     }
 
@@ -198,7 +212,10 @@ mod tests {
         std::fs::write(&path, "username = \"a\"\npassword = \"one\"").unwrap();
         let credentials = Credentials::open(&options).unwrap();
         std::fs::write(&path, "username = \"a\"\npassword = \"two\"").unwrap();
-        let body = credentials.login(&options).await.unwrap();
+        let body = credentials
+            .login(&options, LoginScope::Project)
+            .await
+            .unwrap();
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
             body["auth"]["identity"]["password"]["user"]["password"],
@@ -211,7 +228,10 @@ mod tests {
             "username = \"a\"\npassword = \"sesame\"\nproject = \"p\"",
         ] {
             std::fs::write(&path, wrong).unwrap();
-            let error = credentials.login(&options).await.unwrap_err();
+            let error = credentials
+                .login(&options, LoginScope::Project)
+                .await
+                .unwrap_err();
             assert!(!format!("{error:?}").contains("sesame"), "{error:?}");
         }
     }

@@ -28,6 +28,11 @@ pub(super) enum Error {
         "the service's own user of [keystone] may not validate tokens; it needs the role service or admin"
     )]
     NotAllowed,
+    /// Our own user may not ask about limits.
+    #[error(
+        "the service's own user of [keystone] may not read limits; it needs the role reader for the whole deployment"
+    )]
+    LimitsNotAllowed,
     /// The file of credentials has become unreadable or wrong.
     #[error("the credentials of [keystone] cannot be had")]
     Credentials(#[source] crate::config::Faults),

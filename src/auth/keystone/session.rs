@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::client::{Answer, Http, Question};
-use super::credentials::Credentials;
+use super::credentials::{Credentials, LoginScope};
 use super::error::Error;
 use super::flights::Flights;
 use super::token::Login;
@@ -44,6 +44,7 @@ pub(super) struct Sessions {
 struct Desk {
     http: Arc<Http>,
     options: Options,
+    scope: LoginScope,
     credentials: Credentials,
     auth_url: String,
     latest: Mutex<Latest>,
@@ -57,13 +58,19 @@ struct Latest {
 
 impl Sessions {
     /// Makes ready to log in at `auth_url`; the first login happens when a session is first needed.
-    pub(super) fn open(http: Arc<Http>, options: &Options, auth_url: &str) -> Result<Self, Faults> {
+    pub(super) fn open(
+        http: Arc<Http>,
+        options: &Options,
+        auth_url: &str,
+        scope: LoginScope,
+    ) -> Result<Self, Faults> {
         Ok(Self {
             desk: Arc::new(Desk {
                 http,
                 credentials: Credentials::open(options)?,
                 auth_url: versioned(auth_url),
                 options: options.clone(),
+                scope,
                 latest: Mutex::default(),
             }),
             logins: Flights::new(),
@@ -110,7 +117,7 @@ impl Desk {
             method: Method::POST,
             url: format!("{}/auth/tokens", self.auth_url),
             headers: vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-            body: self.credentials.login(&self.options).await?,
+            body: self.credentials.login(&self.options, self.scope).await?,
         };
         let answer = self.http.ask(&question).await?;
         match answer.status {
