@@ -17,6 +17,8 @@ tests/run.sh packages wrk:wrk nginx:nginx-light curl:curl
 [ -x "$oriel" ] || { echo "$oriel is not there: cargo build --release" >&2; exit 1; }
 
 dir="$(mktemp -d)"
+# For the workers of nginx, which run as another user.
+chmod 755 "$dir"
 pids=()
 clean() {
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done

@@ -212,7 +212,6 @@ fn only(allow: &'static str, methods: MethodRouter<Shared>) -> MethodRouter<Shar
 
 /// A route that does not exist for any other method: 404.
 fn or_missing(_: &'static str, methods: MethodRouter<Shared>) -> MethodRouter<Shared> {
-    methods
-        .head(middleware::no_route)
-        .fallback(middleware::no_route)
+    let missing = async || Error::NoRoute;
+    methods.head(missing).fallback(missing)
 }
