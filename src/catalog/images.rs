@@ -321,9 +321,10 @@ async fn update(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
 
 async fn insert_sets(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
     for tag in &image.tags {
-        sqlx::query("INSERT INTO image_tags (image_id, value) VALUES ($1, $2)")
+        sqlx::query("INSERT INTO image_tags (image_id, value, created_at) VALUES ($1, $2, $3)")
             .bind(image.id.as_str())
             .bind(tag)
+            .bind(image.created_at)
             .execute(&mut *tx)
             .await?;
     }

@@ -1,10 +1,21 @@
 //! Pages of images: filters, sort keys and keyset paging, so that a page costs the same wherever it stands.
+//!
+//! What a caller may see is a union of kinds: its own images, public ones, those shared with it. Each kind is a query of
+//! its own, with the way that suits it (`plan`), of one page at most; the page is made of their pages. The kinds exclude
+//! each other, so nothing comes twice. Nothing here grows with the catalog but the indexes.
+
+mod condition;
+mod plan;
+mod query;
+mod scope;
 
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::rows::{self, COLUMNS};
+use super::rows;
 use super::{Catalog, Result};
-use crate::image::{Image, Micros, ProjectId, Visibility};
+use crate::image::{Image, MemberStatus, Micros, ProjectId, Visibility};
+use condition::Condition;
+use query::{Part, segments};
 
 /// Whose images a list holds (contract 4.9, scoping).
 #[derive(Debug, Clone)]
@@ -15,6 +26,8 @@ pub struct Scope {
     pub is_admin: bool,
     /// The audience asked for.
     pub audience: Audience,
+    /// Which of the caller's shares count, by its answer; `None` is any.
+    pub member_status: Option<MemberStatus>,
 }
 
 /// Which visibilities a list holds.
@@ -91,9 +104,8 @@ impl NumberColumn {
             NumberColumn::VirtualSize => "virtual_size",
             NumberColumn::MinDisk => "min_disk",
             NumberColumn::MinRam => "min_ram",
-            // Times are kept finer than they are shown, and compared as they are shown.
-            NumberColumn::CreatedAt => "created_at / 1000000",
-            NumberColumn::UpdatedAt => "updated_at / 1000000",
+            NumberColumn::CreatedAt => "created_at",
+            NumberColumn::UpdatedAt => "updated_at",
         }
     }
 }
@@ -193,6 +205,13 @@ impl SortKey {
         }
     }
 
+    fn is_nullable(self) -> bool {
+        match self {
+            SortKey::Name | SortKey::ContainerFormat | SortKey::DiskFormat | SortKey::Size => true,
+            SortKey::Status | SortKey::Id | SortKey::CreatedAt | SortKey::UpdatedAt => false,
+        }
+    }
+
     fn value(self, image: &Image) -> SortValue {
         match self {
             SortKey::Name => SortValue::Text(image.name.clone()),
@@ -207,6 +226,7 @@ impl SortKey {
     }
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum SortValue {
     Text(Option<String>),
     Number(Option<Micros>),
@@ -215,6 +235,13 @@ enum SortValue {
 impl SortValue {
     fn is_null(&self) -> bool {
         matches!(self, SortValue::Text(None) | SortValue::Number(None))
+    }
+
+    fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+        match self {
+            SortValue::Text(text) => query.push_bind(text.clone()),
+            SortValue::Number(number) => query.push_bind(*number),
+        };
     }
 }
 
@@ -225,6 +252,15 @@ pub enum Direction {
     Ascending,
     /// Greatest first.
     Descending,
+}
+
+impl Direction {
+    fn as_sql(self) -> &'static str {
+        match self {
+            Direction::Ascending => " ASC",
+            Direction::Descending => " DESC",
+        }
+    }
 }
 
 /// One page to ask for.
@@ -250,133 +286,44 @@ impl Catalog {
     /// # Errors
     /// [`super::Error::Unavailable`].
     pub async fn list_images(&self, page: Page) -> Result<Vec<Image>> {
+        self.list_images_driven_by(page, plan::FEW).await
+    }
+
+    /// The same, by an index that finds less than `few` rows if there is one.
+    async fn list_images_driven_by(&self, page: Page, few: i64) -> Result<Vec<Image>> {
         if page.limit == 0 {
             return Ok(Vec::new());
         }
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
-        query
-            .push(COLUMNS)
-            .push(" FROM images WHERE deleted_at IS NULL AND os_hidden = ")
-            .push_bind(page.is_hidden);
-        push_scope(&mut query, &page.scope);
-        for filter in &page.filters {
-            push_filter(&mut query, filter);
-        }
-        if let Some(after) = &page.after {
-            push_after(&mut query, after, &page.sort);
-        }
-        query.push(" ORDER BY ");
-        let mut keys = query.separated(", ");
-        for (key, direction) in &page.sort {
-            keys.push(key.as_sql());
-            keys.push_unseparated(match direction {
-                Direction::Ascending => " ASC",
-                Direction::Descending => " DESC",
-            });
-        }
-        query.push(" LIMIT ").push_bind(page.limit);
+        let mut filters: Vec<Condition> = page
+            .filters
+            .iter()
+            .cloned()
+            .map(Condition::Filter)
+            .collect();
+        filters.push(if page.is_hidden {
+            Condition::Hidden
+        } else {
+            Condition::NotHidden
+        });
         let mut reader = self.db.reader().acquire().await?;
+        let mut parts = Vec::new();
+        for kind in scope::kinds(&page.scope) {
+            let conditions: Vec<Condition> =
+                kind.into_iter().chain(filters.iter().cloned()).collect();
+            let way = plan::choose(&mut reader, &conditions, &page.sort, few).await?;
+            for segment in segments(&page.sort, page.after.as_ref()) {
+                parts.push(Part {
+                    conditions: conditions.clone(),
+                    way,
+                    segment,
+                });
+            }
+        }
+        let mut query = query::build(&parts, &page.sort, page.limit);
         let found = query.build().fetch_all(&mut *reader).await?;
         rows::load_page(&mut reader, &found, page.scope.project.as_ref()).await
     }
 }
 
-fn push_scope(query: &mut QueryBuilder<Sqlite>, scope: &Scope) {
-    if let Audience::Only(visibility) = scope.audience {
-        query
-            .push(" AND visibility = ")
-            .push_bind(visibility.as_str());
-    }
-    // What everybody may see of other projects' images, given the audience.
-    let foreign = match (scope.is_admin, scope.audience) {
-        (true, Audience::Default) => "visibility <> 'community'",
-        (true, Audience::All | Audience::Only(_)) => return,
-        (false, Audience::Default) => "visibility = 'public'",
-        (false, Audience::All | Audience::Only(_)) => "visibility IN ('public', 'community')",
-    };
-    query.push(" AND (owner IS NULL OR ").push(foreign);
-    if let Some(project) = &scope.project {
-        query
-            .push(" OR owner = ")
-            .push_bind(project.as_str().to_owned());
-    }
-    query.push(")");
-}
-
-fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
-    match filter {
-        Filter::Text(column, values) => {
-            query.push(" AND ").push(column.as_sql()).push(" IN (");
-            let mut list = query.separated(", ");
-            for value in values {
-                list.push_bind(value.clone());
-            }
-            query.push(")");
-        }
-        Filter::Number(column, comparison, value) => {
-            query
-                .push(" AND ")
-                .push(column.as_sql())
-                .push(comparison.as_sql())
-                .push_bind(*value);
-        }
-        Filter::Protected(is_protected) => {
-            query.push(" AND protected = ").push_bind(*is_protected);
-        }
-        Filter::Tag(tag) => {
-            query.push(" AND EXISTS (SELECT 1 FROM image_tags t WHERE t.image_id = images.id AND t.value = ");
-            query.push_bind(tag.clone()).push(")");
-        }
-        Filter::Property(name, value) => {
-            query.push(" AND EXISTS (SELECT 1 FROM image_properties p WHERE p.image_id = images.id AND p.name = ");
-            query
-                .push_bind(name.clone())
-                .push(" AND p.value = ")
-                .push_bind(value.clone())
-                .push(")");
-        }
-    }
-}
-
-/// Everything after `image` in the order of `sort`: greater in the first key, or equal there and greater in the second,
-/// and so on.
-fn push_after(query: &mut QueryBuilder<Sqlite>, image: &Image, sort: &[(SortKey, Direction)]) {
-    query.push(" AND (");
-    for (place, (key, direction)) in sort.iter().enumerate() {
-        query.push(if place == 0 { "(" } else { " OR (" });
-        for (same, _) in &sort[..place] {
-            query.push(same.as_sql()).push(" IS NOT DISTINCT FROM ");
-            push_value(query, same.value(image));
-            query.push(" AND ");
-        }
-        let value = key.value(image);
-        match (direction, value.is_null()) {
-            // Null is the lowest: everything else follows it going up, nothing going down.
-            (Direction::Ascending, true) => drop(query.push(key.as_sql()).push(" IS NOT NULL")),
-            (Direction::Descending, true) => drop(query.push("FALSE")),
-            (Direction::Ascending, false) => {
-                query.push(key.as_sql()).push(" > ");
-                push_value(query, value);
-            }
-            (Direction::Descending, false) => {
-                query
-                    .push("(")
-                    .push(key.as_sql())
-                    .push(" IS NULL OR ")
-                    .push(key.as_sql())
-                    .push(" < ");
-                push_value(query, value);
-                query.push(")");
-            }
-        }
-        query.push(")");
-    }
-    query.push(")");
-}
-
-fn push_value(query: &mut QueryBuilder<Sqlite>, value: SortValue) {
-    match value {
-        SortValue::Text(text) => query.push_bind(text),
-        SortValue::Number(number) => query.push_bind(number),
-    };
-}
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,7 @@ pub(in crate::api) async fn list(
             project: viewer.project.clone(),
             is_admin: viewer.is_admin,
             audience: query.audience,
+            member_status: query.member_status,
         },
         is_hidden: query.is_hidden,
         filters: query.filters,

@@ -6,7 +6,7 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime};
 use crate::api::error::Error;
 use crate::api::paging::{Pairs, bad, direction, limit};
 use crate::catalog::{Audience, Comparison, Direction, Filter, NumberColumn, SortKey, TextColumn};
-use crate::image::Status;
+use crate::image::{MemberStatus, Status};
 
 /// What a list was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) struct Query {
     pub(super) limit: Option<u32>,
     pub(super) marker: Option<String>,
     pub(super) audience: Audience,
+    /// Which of the caller's shares count; `None` is all of them.
+    pub(super) member_status: Option<MemberStatus>,
     pub(super) is_hidden: bool,
     pub(super) filters: Vec<Filter>,
     pub(super) sort: Vec<(SortKey, Direction)>,
@@ -39,6 +41,7 @@ impl Query {
             limit: None,
             marker: None,
             audience: Audience::Default,
+            member_status: Some(MemberStatus::Accepted),
             is_hidden: false,
             filters: Vec::new(),
             sort: Vec::new(),
@@ -78,9 +81,13 @@ impl Query {
                 }
             },
             "member_status" => {
-                if !["pending", "accepted", "rejected", "all"].contains(&value) {
-                    return Err(bad(key, "must be pending, accepted, rejected or all"));
-                }
+                self.member_status = match value {
+                    "all" => None,
+                    word => Some(
+                        word.parse()
+                            .map_err(|_| bad(key, "must be pending, accepted, rejected or all"))?,
+                    ),
+                };
             }
             "os_hidden" => {
                 self.is_hidden = match value.to_ascii_lowercase().as_str() {

@@ -1,0 +1,282 @@
+//! What the images of a list have in common, one condition at a time: how it is asked of a row, and which index finds the
+//! rows that fulfil it.
+
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::{Comparison, Filter, NumberColumn, TextColumn};
+use crate::image::{MemberStatus, ProjectId, Visibility};
+
+const MICROS: i64 = 1_000_000;
+
+/// Characters of a property's value that its index holds.
+const VALUE_PREFIX: usize = 64;
+
+/// One condition of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Condition {
+    /// A filter of the caller's.
+    Filter(Filter),
+    /// Hidden images.
+    Hidden,
+    /// The others.
+    NotHidden,
+    /// The owner is this project.
+    OwnedBy(ProjectId),
+    /// There is no owner.
+    Ownerless,
+    /// This visibility.
+    Visible(Visibility),
+    /// Shared with the project, which has answered so; `None` is any answer.
+    SharedWith(ProjectId, Option<MemberStatus>),
+    /// There is an owner, and it is not this project.
+    Foreign(Option<ProjectId>),
+    /// Not a community image of another project.
+    NoForeignCommunity(Option<ProjectId>),
+}
+
+/// Where the rows of a condition are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Source {
+    /// The index to go through.
+    pub(super) index: &'static str,
+    /// The table it is of.
+    pub(super) table: Table,
+    /// Whether its rows come in the default order, by age.
+    pub(super) is_ordered: bool,
+}
+
+/// Where an index leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// The images themselves, `i`.
+    Images,
+    /// Tags, `t`.
+    Tags,
+    /// Properties, `p`.
+    Properties,
+    /// Members, `m`.
+    Members,
+}
+
+impl Table {
+    /// The table with its short name, and the column that leads to the image.
+    pub(super) fn as_sql(self) -> (&'static str, &'static str) {
+        match self {
+            Table::Images => ("images i", "i.id"),
+            Table::Tags => ("image_tags t", "t.image_id"),
+            Table::Properties => ("image_properties p", "p.image_id"),
+            Table::Members => ("image_members m", "m.image_id"),
+        }
+    }
+}
+
+impl Condition {
+    /// The index that finds its rows, for conditions that may be rare.
+    pub(super) fn source(&self) -> Option<Source> {
+        let images = |index, is_ordered| {
+            Some(Source {
+                index,
+                table: Table::Images,
+                is_ordered,
+            })
+        };
+        match self {
+            Condition::Filter(Filter::Text(column, values)) => {
+                let one = values.len() == 1;
+                match column {
+                    TextColumn::Id => images("images_by_id", false),
+                    TextColumn::Name => images("images_by_name", one),
+                    TextColumn::Status => images("images_by_status", one),
+                    TextColumn::ContainerFormat => images("images_by_container_format", one),
+                    TextColumn::DiskFormat => images("images_by_disk_format", one),
+                    TextColumn::Owner => images("images_by_owner", one),
+                    TextColumn::Checksum => images("images_by_checksum", false),
+                    TextColumn::OsHashValue => images("images_by_os_hash_value", false),
+                    TextColumn::OsHashAlgo => None,
+                }
+            }
+            Condition::Filter(Filter::Number(_, Comparison::NotEqual, _)) => None,
+            Condition::Filter(Filter::Number(column, comparison, _)) => match column {
+                NumberColumn::Size => images("images_by_size", *comparison == Comparison::Equal),
+                NumberColumn::CreatedAt => images("images_by_created_at", true),
+                NumberColumn::UpdatedAt => images("images_by_updated_at", false),
+                NumberColumn::VirtualSize | NumberColumn::MinDisk | NumberColumn::MinRam => None,
+            },
+            Condition::Filter(Filter::Protected(true)) => images("images_protected", true),
+            Condition::Filter(Filter::Protected(false)) => None,
+            Condition::Filter(Filter::Tag(_)) => Some(Source {
+                index: "image_tags_by_value",
+                table: Table::Tags,
+                is_ordered: true,
+            }),
+            Condition::Filter(Filter::Property(..)) => Some(Source {
+                index: "image_properties_by_value",
+                table: Table::Properties,
+                is_ordered: false,
+            }),
+            Condition::Hidden => images("images_hidden", true),
+            Condition::OwnedBy(_) | Condition::Ownerless => images("images_by_owner", true),
+            Condition::Visible(_) => images("images_by_visibility", true),
+            Condition::SharedWith(..) => Some(Source {
+                index: "image_members_by_member",
+                table: Table::Members,
+                is_ordered: false,
+            }),
+            Condition::NotHidden | Condition::Foreign(_) | Condition::NoForeignCommunity(_) => None,
+        }
+    }
+
+    /// Asks it of the rows of its own table, after `WHERE` or `AND`.
+    pub(super) fn push_of_source(&self, query: &mut QueryBuilder<Sqlite>) {
+        match self {
+            Condition::Filter(Filter::Tag(tag)) => {
+                query.push("t.value = ").push_bind(tag.clone());
+            }
+            Condition::Filter(Filter::Property(name, value)) => {
+                let prefix: String = value.chars().take(VALUE_PREFIX).collect();
+                query.push("p.name = ").push_bind(name.clone());
+                query
+                    .push(" AND substr(p.value, 1, 64) = ")
+                    .push_bind(prefix);
+                query.push(" AND p.value = ").push_bind(value.clone());
+            }
+            Condition::SharedWith(project, status) => {
+                query
+                    .push("m.member_id = ")
+                    .push_bind(project.as_str().to_owned());
+                if let Some(status) = status {
+                    query.push(" AND m.status = ").push_bind(status.as_str());
+                }
+            }
+            _ => self.push(query),
+        }
+    }
+
+    /// Asks it of an image `i`, after `WHERE` or `AND`.
+    pub(super) fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+        match self {
+            Condition::Filter(filter) => push_filter(query, filter),
+            Condition::Hidden => drop(query.push("i.os_hidden = 1")),
+            Condition::NotHidden => drop(query.push("i.os_hidden = 0")),
+            Condition::OwnedBy(project) => {
+                query
+                    .push("i.owner = ")
+                    .push_bind(project.as_str().to_owned());
+            }
+            Condition::Ownerless => drop(query.push("i.owner IS NULL")),
+            Condition::Visible(visibility) => {
+                query.push("i.visibility = ").push_bind(visibility.as_str());
+            }
+            Condition::SharedWith(..) => {
+                query.push("EXISTS (SELECT 1 FROM image_members m WHERE m.image_id = i.id AND ");
+                self.push_of_source(query);
+                query.push(")");
+            }
+            Condition::Foreign(project) => {
+                query.push("i.owner IS NOT NULL");
+                if let Some(project) = project {
+                    query
+                        .push(" AND i.owner <> ")
+                        .push_bind(project.as_str().to_owned());
+                }
+            }
+            Condition::NoForeignCommunity(project) => {
+                query.push("(i.visibility <> 'community' OR i.owner IS NULL");
+                if let Some(project) = project {
+                    query
+                        .push(" OR i.owner = ")
+                        .push_bind(project.as_str().to_owned());
+                }
+                query.push(")");
+            }
+        }
+    }
+}
+
+fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+    match filter {
+        Filter::Text(column, values) => {
+            query.push("i.").push(column.as_sql());
+            if let [value] = values.as_slice() {
+                query.push(" = ").push_bind(value.clone());
+                return;
+            }
+            query.push(" IN (");
+            let mut list = query.separated(", ");
+            for value in values {
+                list.push_bind(value.clone());
+            }
+            query.push(")");
+        }
+        Filter::Number(column, comparison, value) => match column {
+            NumberColumn::CreatedAt | NumberColumn::UpdatedAt => {
+                push_seconds(query, column.as_sql(), *comparison, *value);
+            }
+            _ => {
+                query.push("i.").push(column.as_sql());
+                query.push(comparison.as_sql()).push_bind(*value);
+            }
+        },
+        Filter::Protected(is_protected) => {
+            // Written out: so the index of protected images applies.
+            query.push(if *is_protected {
+                "i.protected = 1"
+            } else {
+                "i.protected = 0"
+            });
+        }
+        Filter::Tag(tag) => {
+            query.push("EXISTS (SELECT 1 FROM image_tags t WHERE t.image_id = i.id AND t.value = ");
+            query.push_bind(tag.clone()).push(")");
+        }
+        Filter::Property(name, value) => {
+            query.push(
+                "EXISTS (SELECT 1 FROM image_properties p WHERE p.image_id = i.id AND p.name = ",
+            );
+            query
+                .push_bind(name.clone())
+                .push(" AND p.value = ")
+                .push_bind(value.clone())
+                .push(")");
+        }
+    }
+}
+
+/// Times are kept finer than they are shown, and compared as they are shown: whole seconds.
+fn push_seconds(
+    query: &mut QueryBuilder<Sqlite>,
+    column: &'static str,
+    comparison: Comparison,
+    seconds: i64,
+) {
+    let first = seconds.saturating_mul(MICROS);
+    let next = first.saturating_add(MICROS);
+    let mut half = |operator: &'static str, bound: i64| {
+        query
+            .push("i.")
+            .push(column)
+            .push(operator)
+            .push_bind(bound);
+    };
+    match comparison {
+        Comparison::Less => half(" < ", first),
+        Comparison::AtMost => half(" < ", next),
+        Comparison::Greater => half(" >= ", next),
+        Comparison::AtLeast => half(" >= ", first),
+        Comparison::Equal => {
+            half(" >= ", first);
+            query.push(" AND ");
+            query.push("i.").push(column).push(" < ").push_bind(next);
+        }
+        Comparison::NotEqual => {
+            query.push("(");
+            query.push("i.").push(column).push(" < ").push_bind(first);
+            query
+                .push(" OR i.")
+                .push(column)
+                .push(" >= ")
+                .push_bind(next);
+            query.push(")");
+        }
+    }
+}

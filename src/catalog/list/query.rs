@@ -1,0 +1,249 @@
+//! The statement of a page: a union of pages, each by its own way.
+
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::condition::{Condition, Table};
+use super::plan::{self, Way};
+use super::{Direction, SortKey, SortValue};
+use crate::catalog::db;
+use crate::catalog::rows::COLUMNS;
+use crate::image::Image;
+
+/// One page of the union.
+pub(super) struct Part {
+    pub(super) conditions: Vec<Condition>,
+    pub(super) way: Way,
+    pub(super) segment: Segment,
+}
+
+/// A stretch of the list's order, behind a marker or without one.
+///
+/// In an order by one key, what follows a marker is at most two stretches that an index can be entered at: null sorts
+/// lowest, and no comparison holds for it, so it is a stretch of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Segment {
+    /// The whole.
+    All,
+    /// Behind these values, all keys running the same way.
+    Behind(Vec<SortValue>),
+    /// The first key is null, and the others are behind these values.
+    NullsBehind(Vec<SortValue>),
+    /// The first key is not null.
+    NotNull,
+    /// The first key is null.
+    Nulls,
+    /// Behind these values, in an order whose keys run different ways.
+    Mixed(Vec<SortValue>),
+}
+
+/// The stretches behind a marker.
+pub(super) fn segments(sort: &[(SortKey, Direction)], after: Option<&Image>) -> Vec<Segment> {
+    let Some(after) = after else {
+        return vec![Segment::All];
+    };
+    let values: Vec<SortValue> = sort.iter().map(|(key, _)| key.value(after)).collect();
+    let Some((_, first)) = sort.first() else {
+        return vec![Segment::All];
+    };
+    let only_the_first_is_null = sort.iter().skip(1).all(|(key, _)| !key.is_nullable());
+    if sort.iter().any(|(_, direction)| direction != first) || !only_the_first_is_null {
+        return vec![Segment::Mixed(values)];
+    }
+    let is_null = values.first().is_some_and(SortValue::is_null);
+    let has_nulls = sort.first().is_some_and(|(key, _)| key.is_nullable());
+    match (first, is_null) {
+        (Direction::Ascending, true) => vec![Segment::NullsBehind(values), Segment::NotNull],
+        (Direction::Descending, true) => vec![Segment::NullsBehind(values)],
+        (Direction::Ascending, false) => vec![Segment::Behind(values)],
+        (Direction::Descending, false) if has_nulls => {
+            vec![Segment::Behind(values), Segment::Nulls]
+        }
+        (Direction::Descending, false) => vec![Segment::Behind(values)],
+    }
+}
+
+/// The statement that gives the page.
+pub(super) fn build(
+    parts: &[Part],
+    sort: &[(SortKey, Direction)],
+    limit: u32,
+) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("");
+    for (place, part) in parts.iter().enumerate() {
+        query.push(if place == 0 {
+            "SELECT * FROM ("
+        } else {
+            ") UNION ALL SELECT * FROM ("
+        });
+        push_part(&mut query, part, sort, limit);
+    }
+    query.push(")");
+    push_order(&mut query, "", sort);
+    query.push(" LIMIT ").push_bind(limit);
+    query
+}
+
+fn push_part(
+    query: &mut QueryBuilder<Sqlite>,
+    part: &Part,
+    sort: &[(SortKey, Direction)],
+    limit: u32,
+) {
+    query.push("SELECT ");
+    for (place, column) in COLUMNS.split(", ").enumerate() {
+        query
+            .push(if place == 0 { "i." } else { ", i." })
+            .push(column);
+    }
+    query.push(" FROM ");
+    let driven_by = match part.way {
+        Way::Drive(place, source) => {
+            if source.table != Table::Images {
+                let (_, id) = source.table.as_sql();
+                push_joined(query, &part.conditions[place], source);
+                query
+                    .push(" AND i.id = ")
+                    .push(id)
+                    .push(" AND i.deleted_at IS NULL");
+            } else {
+                plan::push_source(query, &part.conditions[place], source);
+            }
+            Some((place, source))
+        }
+        Way::Walk(index) => {
+            query.push("images i").push(db::by_index(index));
+            query.push(" WHERE i.deleted_at IS NULL");
+            None
+        }
+    };
+    for (place, condition) in part.conditions.iter().enumerate() {
+        if driven_by.is_none_or(|(driver, _)| driver != place) {
+            query.push(" AND ");
+            condition.push(query);
+        }
+    }
+    // The index of a tag has the age of its images: in the default order it is walked, and entered behind the marker.
+    let is_walked_by_tag = plan::is_default_order(sort)
+        && driven_by.is_some_and(|(_, source)| source.table == Table::Tags && source.is_ordered);
+    let names = |key: SortKey| match (is_walked_by_tag, key) {
+        (true, SortKey::CreatedAt) => "t.created_at".to_owned(),
+        (true, SortKey::Id) => "t.image_id".to_owned(),
+        (_, key) => format!("i.{}", key.as_sql()),
+    };
+    push_segment(query, &part.segment, sort, &names);
+    query.push(" ORDER BY ");
+    for (place, (key, direction)) in sort.iter().enumerate() {
+        query.push(if place == 0 { "" } else { ", " });
+        query.push(names(*key)).push(direction.as_sql());
+    }
+    query.push(" LIMIT ").push_bind(limit);
+}
+
+/// A table of rows that lead to images, which are looked up one by one in this order and no other.
+fn push_joined(
+    query: &mut QueryBuilder<Sqlite>,
+    condition: &Condition,
+    source: super::condition::Source,
+) {
+    let (table, _) = source.table.as_sql();
+    query.push(table).push(db::by_index(source.index));
+    query.push(db::IN_THIS_ORDER).push("images i WHERE ");
+    condition.push_of_source(query);
+}
+
+fn push_order(query: &mut QueryBuilder<Sqlite>, prefix: &str, sort: &[(SortKey, Direction)]) {
+    query.push(" ORDER BY ");
+    for (place, (key, direction)) in sort.iter().enumerate() {
+        query.push(if place == 0 { "" } else { ", " });
+        query
+            .push(prefix)
+            .push(key.as_sql())
+            .push(direction.as_sql());
+    }
+}
+
+fn push_segment(
+    query: &mut QueryBuilder<Sqlite>,
+    segment: &Segment,
+    sort: &[(SortKey, Direction)],
+    names: &dyn Fn(SortKey) -> String,
+) {
+    let first = || {
+        sort.first()
+            .map_or_else(String::new, |(key, _)| names(*key))
+    };
+    match segment {
+        Segment::All => {}
+        Segment::Behind(values) => {
+            query.push(" AND ");
+            push_behind(query, sort, values, names);
+        }
+        Segment::NullsBehind(values) => {
+            query.push(" AND ").push(first()).push(" IS NULL AND ");
+            push_behind(query, &sort[1..], &values[1..], names);
+        }
+        Segment::NotNull => drop(query.push(" AND ").push(first()).push(" IS NOT NULL")),
+        Segment::Nulls => drop(query.push(" AND ").push(first()).push(" IS NULL")),
+        Segment::Mixed(values) => push_mixed(query, sort, values, names),
+    }
+}
+
+/// `(a, b, c) > (…)`, which an index on the keys can be entered at.
+fn push_behind(
+    query: &mut QueryBuilder<Sqlite>,
+    sort: &[(SortKey, Direction)],
+    values: &[SortValue],
+    names: &dyn Fn(SortKey) -> String,
+) {
+    let keys: Vec<String> = sort.iter().map(|(key, _)| names(*key)).collect();
+    let is_ascending = sort
+        .first()
+        .is_some_and(|(_, d)| *d == Direction::Ascending);
+    query.push("(").push(keys.join(", "));
+    query.push(if is_ascending { ") > (" } else { ") < (" });
+    for (place, value) in values.iter().enumerate() {
+        query.push(if place == 0 { "" } else { ", " });
+        value.push(query);
+    }
+    query.push(")");
+}
+
+/// Greater in the first key, or equal there and greater in the second, and so on.
+fn push_mixed(
+    query: &mut QueryBuilder<Sqlite>,
+    sort: &[(SortKey, Direction)],
+    values: &[SortValue],
+    names: &dyn Fn(SortKey) -> String,
+) {
+    query.push(" AND (");
+    for (place, ((key, direction), value)) in sort.iter().zip(values).enumerate() {
+        query.push(if place == 0 { "(" } else { " OR (" });
+        for ((same, _), value) in sort.iter().zip(values).take(place) {
+            query.push(names(*same)).push(" IS NOT DISTINCT FROM ");
+            value.push(query);
+            query.push(" AND ");
+        }
+        let name = names(*key);
+        match (direction, value.is_null()) {
+            // Null is the lowest: everything else follows it going up, nothing going down.
+            (Direction::Ascending, true) => drop(query.push(name).push(" IS NOT NULL")),
+            (Direction::Descending, true) => drop(query.push("FALSE")),
+            (Direction::Ascending, false) => {
+                query.push(name).push(" > ");
+                value.push(query);
+            }
+            (Direction::Descending, false) => {
+                query
+                    .push("(")
+                    .push(&name)
+                    .push(" IS NULL OR ")
+                    .push(&name)
+                    .push(" < ");
+                value.push(query);
+                query.push(")");
+            }
+        }
+        query.push(")");
+    }
+    query.push(")");
+}
