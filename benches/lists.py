@@ -103,12 +103,15 @@ class Server:
         config.write_text(
             f'auth = "tokens"\n[tokens]\nfile = "{folder}/tokens.toml"\n[server]\nlisten = "127.0.0.1:0"\n[metrics]\nlisten = "off"\n'
             f'[catalog]\npath = "{folder}/catalog.sqlite"\n[embedded]\ndata_dir = "{folder}/store"\n[store.main]\nendpoint = "embedded"\n')
-        self.process = subprocess.Popen([ORIEL, "serve", "--config", config], stderr=subprocess.PIPE, text=True)
-        for line in self.process.stderr:
-            if found := re.search(r"listen=127\.0\.0\.1:(\d+)", line):
-                break
-        else:
-            raise SystemExit("the server does not start")
+        log = folder / "log"
+        with log.open("w") as stderr:
+            self.process = subprocess.Popen([ORIEL, "serve", "--config", config], stderr=stderr)
+        found, patience = None, time.monotonic() + 600
+        while not found:
+            if self.process.poll() is not None or time.monotonic() > patience:
+                raise SystemExit(f"the server does not start: {log.read_text()}")
+            time.sleep(0.05)
+            found = re.search(r"listen=127\.0\.0\.1:(\d+)", log.read_text())
         self.connection = http.client.HTTPConnection("127.0.0.1", int(found[1]))
 
     def get(self, path, token):

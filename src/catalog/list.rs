@@ -15,6 +15,7 @@ use super::rows;
 use super::{Catalog, Result};
 use crate::image::{Image, MemberStatus, Micros, ProjectId, Visibility};
 use condition::Condition;
+use plan::Counter;
 use query::{Part, segments};
 
 /// Whose images a list holds (contract 4.9, scoping).
@@ -306,11 +307,12 @@ impl Catalog {
             Condition::NotHidden
         });
         let mut reader = self.db.reader().acquire().await?;
+        let mut counter = Counter::new(&mut reader);
         let mut parts = Vec::new();
         for kind in scope::kinds(&page.scope) {
             let conditions: Vec<Condition> =
                 kind.into_iter().chain(filters.iter().cloned()).collect();
-            let way = plan::choose(&mut reader, &conditions, &page.sort, few).await?;
+            let way = counter.choose(&conditions, &page.sort, few).await?;
             for segment in segments(&page.sort, page.after.as_ref()) {
                 parts.push(Part {
                     conditions: conditions.clone(),

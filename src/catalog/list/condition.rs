@@ -134,11 +134,15 @@ impl Condition {
             }
             Condition::Filter(Filter::Property(name, value)) => {
                 let prefix: String = value.chars().take(VALUE_PREFIX).collect();
+                // A shorter beginning is the whole, and the index alone answers.
+                let is_whole = prefix.chars().count() < VALUE_PREFIX;
                 query.push("p.name = ").push_bind(name.clone());
                 query
                     .push(" AND substr(p.value, 1, 64) = ")
                     .push_bind(prefix);
-                query.push(" AND p.value = ").push_bind(value.clone());
+                if !is_whole {
+                    query.push(" AND p.value = ").push_bind(value.clone());
+                }
             }
             Condition::SharedWith(project, status) => {
                 query

@@ -19,7 +19,10 @@ use crate::catalog::{Result, db};
 pub(super) const FEW: i64 = 10_000;
 
 /// How far conditions that are not few are told apart, when there are several.
-const MANY: i64 = 100_000;
+const MANY: i64 = 30_000;
+
+/// So few that nothing better needs to be looked for.
+const VERY_FEW: i64 = 200;
 
 /// The way to the images of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,74 +33,100 @@ pub(super) enum Way {
     Walk(&'static str),
 }
 
-/// Chooses the way for these conditions, all of which hold.
-pub(super) async fn choose(
-    db: &mut SqliteConnection,
-    conditions: &[Condition],
-    sort: &[(SortKey, Direction)],
-    few: i64,
-) -> Result<Way> {
-    let is_default = is_default_order(sort);
-    let sources: Vec<(usize, Source)> = conditions
-        .iter()
-        .enumerate()
-        .filter_map(|(place, condition)| Some((place, condition.source()?)))
-        .collect();
-    match sources.as_slice() {
-        [] => return Ok(Way::Walk(index_of(sort))),
-        [(place, source)] if is_default && source.is_ordered => {
-            return Ok(Way::Drive(*place, *source));
-        }
-        _ => {}
-    }
-    let mut best: Option<(i64, usize, Source)> = None;
-    for (place, source) in &sources {
-        let rows = count(db, &conditions[*place], *source, few).await?;
-        if best.is_none_or(|(fewest, ..)| rows < fewest) {
-            best = Some((rows, *place, *source));
-        }
-    }
-    if let Some((rows, place, source)) = best
-        && rows < few
-    {
-        return Ok(Way::Drive(place, source));
-    }
-    if !is_default {
-        return Ok(Way::Walk(index_of(sort)));
-    }
-    // All are common: the index of the least common one, as far as that can be told cheaply.
-    let ordered: Vec<_> = sources
-        .iter()
-        .filter(|(_, source)| source.is_ordered)
-        .collect();
-    let mut best: Option<(i64, usize, Source)> = None;
-    for (place, source) in &ordered {
-        let rows = match ordered.len() {
-            1 => 0,
-            _ => count(db, &conditions[*place], *source, MANY).await?,
-        };
-        if best.is_none_or(|(fewest, ..)| rows < fewest) {
-            best = Some((rows, *place, *source));
-        }
-    }
-    Ok(match best {
-        Some((_, place, source)) => Way::Drive(place, source),
-        None => Way::Walk(index_of(sort)),
-    })
+/// Counts conditions, each once for all the kinds of a list.
+pub(super) struct Counter<'a> {
+    db: &'a mut SqliteConnection,
+    /// Conditions with their rows, counted up to a bound.
+    counted: Vec<(Condition, i64, i64)>,
 }
 
-/// Counts the rows of a condition, up to `most`.
-async fn count(
-    db: &mut SqliteConnection,
-    condition: &Condition,
-    source: Source,
-    most: i64,
-) -> Result<i64> {
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT COUNT(*) AS found FROM (SELECT 1 FROM ");
-    push_source(&mut query, condition, source);
-    query.push(" LIMIT ").push_bind(most).push(") AS counted");
-    let row = query.build().fetch_one(db).await?;
-    Ok(row.try_get("found")?)
+impl<'a> Counter<'a> {
+    pub(super) fn new(db: &'a mut SqliteConnection) -> Self {
+        Self {
+            db,
+            counted: Vec::new(),
+        }
+    }
+
+    /// The rows of a condition, up to `most`.
+    async fn count(&mut self, condition: &Condition, source: Source, most: i64) -> Result<i64> {
+        let mut counted = self.counted.iter();
+        let known = counted.find(|(known, bound, _)| known == condition && *bound == most);
+        if let Some((_, _, rows)) = known {
+            return Ok(*rows);
+        }
+        let mut query =
+            QueryBuilder::<Sqlite>::new("SELECT COUNT(*) AS found FROM (SELECT 1 FROM ");
+        push_source(&mut query, condition, source);
+        query.push(" LIMIT ").push_bind(most).push(") AS counted");
+        let row = query.build().fetch_one(&mut *self.db).await?;
+        let rows = row.try_get("found")?;
+        self.counted.push((condition.clone(), most, rows));
+        Ok(rows)
+    }
+
+    /// The condition with the fewest rows, counted up to `most`.
+    async fn rarest(
+        &mut self,
+        conditions: &[Condition],
+        sources: &[(usize, Source)],
+        most: i64,
+    ) -> Result<Option<(i64, usize, Source)>> {
+        let mut best: Option<(i64, usize, Source)> = None;
+        for (place, source) in sources {
+            let rows = self.count(&conditions[*place], *source, most).await?;
+            if best.is_none_or(|(fewest, ..)| rows < fewest) {
+                best = Some((rows, *place, *source));
+            }
+            if rows < VERY_FEW.min(most) {
+                break;
+            }
+        }
+        Ok(best)
+    }
+
+    /// Chooses the way for these conditions, all of which hold; less than `few` rows are sorted.
+    pub(super) async fn choose(
+        &mut self,
+        conditions: &[Condition],
+        sort: &[(SortKey, Direction)],
+        few: i64,
+    ) -> Result<Way> {
+        let is_default = is_default_order(sort);
+        let sources: Vec<(usize, Source)> = conditions
+            .iter()
+            .enumerate()
+            .filter_map(|(place, condition)| Some((place, condition.source()?)))
+            .collect();
+        match sources.as_slice() {
+            [] => return Ok(Way::Walk(index_of(sort))),
+            [(place, source)] if is_default && source.is_ordered => {
+                return Ok(Way::Drive(*place, *source));
+            }
+            _ => {}
+        }
+        if let Some((rows, place, source)) = self.rarest(conditions, &sources, few).await?
+            && rows < few
+        {
+            return Ok(Way::Drive(place, source));
+        }
+        if !is_default {
+            return Ok(Way::Walk(index_of(sort)));
+        }
+        // All are common: the index of the least common one, as far as that can be told cheaply.
+        let ordered: Vec<(usize, Source)> = sources
+            .into_iter()
+            .filter(|(_, source)| source.is_ordered)
+            .collect();
+        let best = match ordered.as_slice() {
+            [(place, source)] => Some((0, *place, *source)),
+            several => self.rarest(conditions, several, MANY).await?,
+        };
+        Ok(match best {
+            Some((_, place, source)) => Way::Drive(place, source),
+            None => Way::Walk(index_of(sort)),
+        })
+    }
 }
 
 /// The table of a source by its index, and the condition as it is asked there.

@@ -22,6 +22,15 @@ fn pick<'a, T>(rng: &mut fastrand::Rng, from: &'a [T]) -> &'a T {
     &from[rng.usize(..from.len())]
 }
 
+/// Values of properties; some differ only behind the part that the index holds, or end where it does.
+fn value(n: u8) -> String {
+    match n {
+        0..3 => format!("{}{n}", "v".repeat(70)),
+        3 => "v".repeat(64),
+        _ => "v".repeat(63),
+    }
+}
+
 async fn filled(rng: &mut fastrand::Rng) -> (tempfile::TempDir, Catalog, Vec<Known>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
@@ -48,9 +57,9 @@ async fn filled(rng: &mut fastrand::Rng) -> (tempfile::TempDir, Catalog, Vec<Kno
         }
         for name in ["os", "hw"] {
             if rng.bool() {
-                // Values that differ behind the part the index holds.
-                let value = format!("{}{}", "v".repeat(70), rng.u8(..3));
-                image.properties.insert(name.into(), Some(value));
+                image
+                    .properties
+                    .insert(name.into(), Some(value(rng.u8(..5))));
             }
         }
         catalog
@@ -99,7 +108,6 @@ async fn filled(rng: &mut fastrand::Rng) -> (tempfile::TempDir, Catalog, Vec<Kno
 }
 
 fn random_filter(rng: &mut fastrand::Rng, known: &[Known]) -> Filter {
-    let value = |n: u8| format!("{}{n}", "v".repeat(70));
     let text = |column, values: &[&str]| {
         Filter::Text(column, values.iter().map(|v| (*v).to_owned()).collect())
     };
@@ -121,7 +129,7 @@ fn random_filter(rng: &mut fastrand::Rng, known: &[Known]) -> Filter {
         5 => text(TextColumn::Checksum, &["c1"]),
         6 => text(TextColumn::Id, &[pick(rng, known).image.id.as_str()]),
         7 => Filter::Tag((*pick(rng, &["x", "y", "none"])).into()),
-        8 => Filter::Property((*pick(rng, &["os", "hw"])).into(), value(rng.u8(..3))),
+        8 => Filter::Property((*pick(rng, &["os", "hw"])).into(), value(rng.u8(..5))),
         9 => Filter::Protected(rng.bool()),
         10 => Filter::Number(NumberColumn::Size, comparison, rng.i64(0..7)),
         11 => Filter::Number(NumberColumn::CreatedAt, comparison, rng.i64(999..1041)),
@@ -302,6 +310,9 @@ async fn every_way_gives_the_page_that_the_rules_give() {
             assert_eq!(found, expected, "list {n}, few is {few}: {page:#?}");
         }
     }
-    assert!(listed > 2 * LISTS, "most lists have images in them: {listed}");
+    assert!(
+        listed > 2 * LISTS,
+        "most lists have images in them: {listed}"
+    );
     catalog.close().await;
 }
