@@ -13,6 +13,7 @@
 //! | [`catalog`] | durable records and the cache in front of them |
 //! | [`store`] | S3 stores: keys and bytes |
 //! | [`embedded`] | the S3 server inside, for laptops, tests and small sites |
+//! | [`metadef`] | pure rules: metadata definitions |
 //! | [`image`], [`task`], [`format`](mod@format) | pure rules: the records, disk-image formats |
 //! | [`config`], [`telemetry`] | used by all, using nobody |
 
@@ -26,6 +27,7 @@ pub mod embedded;
 pub mod format;
 pub mod image;
 pub mod jobs;
+pub mod metadef;
 pub mod policy;
 pub mod store;
 pub mod task;

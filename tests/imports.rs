@@ -13,10 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module, and the others it may use.
-const MODULES: [(&str, &str); 15] = [
+const MODULES: [(&str, &str); 16] = [
     (
         "cli",
-        "app auth catalog config embedded image store telemetry",
+        "app auth catalog config embedded image metadef store telemetry",
     ),
     (
         "app",
@@ -24,15 +24,16 @@ const MODULES: [(&str, &str); 15] = [
     ),
     (
         "api",
-        "auth catalog config image policy store task telemetry transfer",
+        "auth catalog config image metadef policy store task telemetry transfer",
     ),
     ("jobs", "config store telemetry transfer"),
     ("transfer", "catalog config format image store telemetry"),
     ("auth", "config image telemetry"),
     ("policy", "image"),
-    ("catalog", "config image task telemetry"),
+    ("catalog", "config image metadef task telemetry"),
     ("store", "config telemetry"),
     ("embedded", ""),
+    ("metadef", "image"),
     ("image", ""),
     ("task", ""),
     ("format", ""),
@@ -74,8 +75,9 @@ const CRATES: [(&str, &[&str]); 20] = [
 ];
 
 /// Modules of rules alone: no I/O, no runtime, no clock. They may use these crates and no others.
-const PURE: [&str; 4] = ["image", "policy", "task", "format"];
-const CRATES_OF_PURE: [&str; 9] = [
+const PURE: [&str; 5] = ["metadef", "image", "policy", "task", "format"];
+const CRATES_OF_PURE: [&str; 10] = [
+    "percent_encoding",
     "proptest",
     "regex_lite",
     "serde",
