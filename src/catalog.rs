@@ -13,6 +13,7 @@ mod images;
 mod limits;
 mod list;
 mod members;
+mod metadefs;
 mod rows;
 mod tasks;
 mod uploads;
@@ -33,6 +34,7 @@ pub use list::{
     Audience, Comparison, Direction, Filter, NumberColumn, Page, Scope, SortKey, TextColumn,
 };
 pub use members::Member;
+pub use metadefs::{Loaded, NamespacePage, NamespaceSortKey, OnExisting, PartPage, PartSortKey};
 pub use tasks::{Task, TaskPage, TaskSortKey};
 pub use uploads::{Intent, NewUpload, Upload};
 

@@ -116,8 +116,17 @@ fn migrations() -> Migrator {
         migration(1, "images", include_str!("migrations/0001_images.sql")),
         migration(2, "members", include_str!("migrations/0002_members.sql")),
         migration(3, "lists", include_str!("migrations/0003_lists.sql")),
+        migration(4, "metadefs", include_str!("migrations/0004_metadefs.sql")),
         migration(5, "tasks", include_str!("migrations/0005_tasks.sql")),
     ])
+}
+
+/// The same for a statement that gives a record another name: a broken unique key says that the name is taken.
+pub(super) fn taken(e: sqlx::Error) -> Error {
+    match &e {
+        sqlx::Error::Database(fault) if fault.is_unique_violation() => Error::Taken,
+        _ => e.into(),
+    }
 }
 
 impl From<sqlx::Error> for Error {

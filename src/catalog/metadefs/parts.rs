@@ -1,0 +1,430 @@
+//! What is in a namespace. The four kinds of parts are kept alike.
+
+use std::collections::HashMap;
+
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::{dated_of, is_protected};
+use crate::catalog::db;
+use crate::catalog::rows::bad_row;
+use crate::catalog::{Catalog, Direction, Error, Result, now};
+use crate::image::Micros;
+use crate::metadef::{Association, Contents, Dated, Definition, Namespace, Part, Tag};
+
+/// A column that parts can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartSortKey {
+    /// `name`.
+    Name,
+    /// `created_at`.
+    CreatedAt,
+    /// `updated_at`.
+    UpdatedAt,
+}
+
+impl PartSortKey {
+    /// The key of this name in a query.
+    pub fn find(name: &str) -> Option<Self> {
+        [
+            PartSortKey::Name,
+            PartSortKey::CreatedAt,
+            PartSortKey::UpdatedAt,
+        ]
+        .into_iter()
+        .find(|key| key.as_sql() == name)
+    }
+
+    fn as_sql(self) -> &'static str {
+        match self {
+            PartSortKey::Name => "name",
+            PartSortKey::CreatedAt => "created_at",
+            PartSortKey::UpdatedAt => "updated_at",
+        }
+    }
+}
+
+/// One page of the parts of a kind to ask for.
+#[derive(Debug, Clone)]
+pub struct PartPage {
+    /// First key of the order; ties by name.
+    pub sort_key: PartSortKey,
+    /// Its direction, and that of the ties.
+    pub direction: Direction,
+    /// Name of the last part of the page before.
+    pub after: Option<String>,
+    /// Most parts to return.
+    pub limit: u32,
+}
+
+/// What becomes of a part whose name another of its kind has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clash {
+    /// Neither is changed, and the whole write fails.
+    Refuse,
+    /// The old one stays.
+    Keep,
+    /// The new one takes its place.
+    Overwrite,
+}
+
+impl Catalog {
+    /// Everything in a namespace, in the order in which it was made.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn namespace_contents(&self, namespace: &Namespace) -> Result<Contents> {
+        let rows = sqlx::query(
+            "SELECT * FROM metadef_parts WHERE namespace_id = $1 ORDER BY created_at, name",
+        )
+        .bind(&namespace.id)
+        .fetch_all(self.db.reader())
+        .await?;
+        let mut contents = Contents::default();
+        for row in &rows {
+            match row.try_get("kind")? {
+                "property" => contents.properties.push(dated_of(row)?),
+                "object" => contents.objects.push(dated_of(row)?),
+                "tag" => contents.tags.push(dated_of(row)?),
+                Association::KIND => contents.associations.push(dated_of(row)?),
+                unknown => return Err(bad_row(UnknownKind(unknown.to_owned()))),
+            }
+        }
+        Ok(contents)
+    }
+
+    /// The parts of one kind, in the order in which they were made.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn all_parts<T: Part>(&self, namespace: &Namespace) -> Result<Vec<Dated<T>>> {
+        let rows = sqlx::query(
+            "SELECT * FROM metadef_parts WHERE namespace_id = $1 AND kind = $2 ORDER BY created_at, name",
+        )
+        .bind(&namespace.id)
+        .bind(T::KIND)
+        .fetch_all(self.db.reader())
+        .await?;
+        rows.iter().map(dated_of).collect()
+    }
+
+    /// A page of the parts of one kind.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when no part has the name that the page is to come after.
+    pub async fn list_parts<T: Part>(
+        &self,
+        namespace: &Namespace,
+        page: PartPage,
+    ) -> Result<Vec<Dated<T>>> {
+        let mut query =
+            QueryBuilder::<Sqlite>::new("SELECT * FROM metadef_parts WHERE namespace_id = ");
+        query
+            .push_bind(&namespace.id)
+            .push(" AND kind = ")
+            .push_bind(T::KIND);
+        let key = page.sort_key.as_sql();
+        let (direction, comparison) = match page.direction {
+            Direction::Ascending => ("ASC", ">"),
+            Direction::Descending => ("DESC", "<"),
+        };
+        if let Some(name) = &page.after {
+            let after: Dated<T> = self
+                .find_part(namespace, name)
+                .await?
+                .ok_or(Error::Missing)?;
+            query.push(format!(" AND ({key}, name) {comparison} ("));
+            match page.sort_key {
+                PartSortKey::Name => query.push_bind(name),
+                PartSortKey::CreatedAt => query.push_bind(after.created_at),
+                PartSortKey::UpdatedAt => query.push_bind(after.updated_at),
+            };
+            query.push(", ").push_bind(name).push(")");
+        }
+        query
+            .push(format!(
+                " ORDER BY {key} {direction}, name {direction} LIMIT "
+            ))
+            .push_bind(page.limit);
+        let rows = query.build().fetch_all(self.db.reader()).await?;
+        rows.iter().map(dated_of).collect()
+    }
+
+    /// Finds a part by its name.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn find_part<T: Part>(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+    ) -> Result<Option<Dated<T>>> {
+        let row = sqlx::query(
+            "SELECT * FROM metadef_parts WHERE namespace_id = $1 AND kind = $2 AND name = $3",
+        )
+        .bind(&namespace.id)
+        .bind(T::KIND)
+        .bind(name)
+        .fetch_optional(self.db.reader())
+        .await?;
+        row.as_ref().map(dated_of).transpose()
+    }
+
+    /// Stores a new part.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without the namespace; [`Error::Taken`] when another part of the kind has the name.
+    pub async fn create_part<T: Part>(&self, namespace: &Namespace, part: T) -> Result<Dated<T>> {
+        let (this, id) = (self.clone(), namespace.id.clone());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            is_protected(&mut tx, &id).await?;
+            let now = now();
+            insert(&mut tx, &id, &part, Clash::Refuse, now).await?;
+            tx.commit().await?;
+            Ok(Dated {
+                part,
+                created_at: now,
+                updated_at: now,
+            })
+        })
+        .await
+    }
+
+    /// Replaces a part, its name included.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]; [`Error::Taken`] when another part of the kind has the new name.
+    pub async fn update_part<T: Part>(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        part: T,
+    ) -> Result<Dated<T>> {
+        let (this, id, name) = (self.clone(), namespace.id.clone(), name.to_owned());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            let row = sqlx::query(
+                "UPDATE metadef_parts SET name = $1, body = $2, updated_at = $3 \
+                 WHERE namespace_id = $4 AND kind = $5 AND name = $6 RETURNING *",
+            )
+            .bind(part.name())
+            .bind(serde_json::to_string(&part).map_err(bad_row)?)
+            .bind(now())
+            .bind(&id)
+            .bind(T::KIND)
+            .bind(&name)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(db::taken)?;
+            let dated = dated_of(&row.ok_or(Error::Missing)?)?;
+            tx.commit().await?;
+            Ok(dated)
+        })
+        .await
+    }
+
+    /// Removes a part.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]; [`Error::Protected`] in a protected namespace.
+    pub async fn delete_part<T: Part>(&self, namespace: &Namespace, name: &str) -> Result<()> {
+        let (this, id, name) = (self.clone(), namespace.id.clone(), name.to_owned());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            let is_protected = is_protected(&mut tx, &id).await?;
+            let deleted = sqlx::query(
+                "DELETE FROM metadef_parts WHERE namespace_id = $1 AND kind = $2 AND name = $3",
+            )
+            .bind(&id)
+            .bind(T::KIND)
+            .bind(&name)
+            .execute(&mut *tx)
+            .await?;
+            if deleted.rows_affected() == 0 {
+                return Err(Error::Missing);
+            }
+            if is_protected {
+                return Err(Error::Protected);
+            }
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes every part of a kind.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without the namespace; [`Error::Protected`].
+    pub async fn delete_parts<T: Part>(&self, namespace: &Namespace) -> Result<()> {
+        let (this, id) = (self.clone(), namespace.id.clone());
+        self.detached(async move {
+            let mut tx = this.unprotected(&id).await?;
+            delete_kind(&mut tx, &id, T::KIND).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Stores several tags, in the place of those that are there unless `keep`. All or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without the namespace; [`Error::Taken`] when two would have one name.
+    pub async fn create_tags(
+        &self,
+        namespace: &Namespace,
+        tags: Vec<Tag>,
+        keep: bool,
+    ) -> Result<()> {
+        let (this, id) = (self.clone(), namespace.id.clone());
+        self.detached(async move {
+            let mut tx = this.db.write().await?;
+            is_protected(&mut tx, &id).await?;
+            if !keep {
+                delete_kind(&mut tx, &id, Tag::KIND).await?;
+            }
+            insert_kind(&mut tx, &id, &tags, Clash::Refuse, &mut now()).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Every resource type that any namespace was ever associated with, by name.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn list_resource_types(&self) -> Result<Vec<Dated<String>>> {
+        let rows = sqlx::query("SELECT * FROM metadef_resource_types ORDER BY name")
+            .fetch_all(self.db.reader())
+            .await?;
+        let types = rows.iter().map(|row| {
+            Ok(Dated {
+                part: row.try_get("name")?,
+                created_at: row.try_get("created_at")?,
+                updated_at: row.try_get("updated_at")?,
+            })
+        });
+        types.collect()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("unknown kind of metadata definition: {0}")]
+struct UnknownKind(String);
+
+/// Gives each namespace the resource types it is for: one statement for a page, whatever its length.
+pub(super) async fn with_associations(
+    db: &mut SqliteConnection,
+    namespaces: Vec<Namespace>,
+) -> Result<Vec<(Namespace, Contents)>> {
+    if namespaces.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM metadef_parts WHERE kind = ");
+    query
+        .push_bind(Association::KIND)
+        .push(" AND namespace_id IN (");
+    let mut ids = query.separated(", ");
+    for namespace in &namespaces {
+        ids.push_bind(&namespace.id);
+    }
+    query.push(") ORDER BY created_at, name");
+    let mut found: HashMap<String, Vec<Dated<Association>>> = HashMap::new();
+    for row in query.build().fetch_all(db).await? {
+        let id = row.try_get("namespace_id")?;
+        found.entry(id).or_default().push(dated_of(&row)?);
+    }
+    let with = namespaces.into_iter().map(|namespace| {
+        let contents = Contents {
+            associations: found.remove(&namespace.id).unwrap_or_default(),
+            ..Contents::default()
+        };
+        (namespace, contents)
+    });
+    Ok(with.collect())
+}
+
+/// Stores every part of a definition; gives how many rows were written.
+pub(super) async fn insert_all(
+    tx: &mut SqliteConnection,
+    id: &str,
+    definition: &Definition,
+    clash: Clash,
+    now: Micros,
+) -> Result<u64> {
+    let mut at = now;
+    let mut written = insert_kind(tx, id, &definition.associations, clash, &mut at).await?;
+    written += insert_kind(tx, id, &definition.properties, clash, &mut at).await?;
+    written += insert_kind(tx, id, &definition.objects, clash, &mut at).await?;
+    written += insert_kind(tx, id, &definition.tags, clash, &mut at).await?;
+    Ok(written)
+}
+
+/// Each is a microsecond younger than the one before, so that the order in which they were given is kept.
+async fn insert_kind<T: Part>(
+    tx: &mut SqliteConnection,
+    id: &str,
+    parts: &[T],
+    clash: Clash,
+    at: &mut Micros,
+) -> Result<u64> {
+    let mut written = 0;
+    for part in parts {
+        written += insert(tx, id, part, clash, *at).await?;
+        *at += 1;
+    }
+    Ok(written)
+}
+
+async fn insert<T: Part>(
+    tx: &mut SqliteConnection,
+    id: &str,
+    part: &T,
+    clash: Clash,
+    now: Micros,
+) -> Result<u64> {
+    if let Some(name) = part.resource_type() {
+        sqlx::query(
+            "INSERT INTO metadef_resource_types (name, created_at, updated_at) VALUES ($1, $2, $2) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(name)
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+    }
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO metadef_parts (namespace_id, kind, name, body, created_at, updated_at) VALUES (",
+    );
+    let mut values = query.separated(", ");
+    values
+        .push_bind(id)
+        .push_bind(T::KIND)
+        .push_bind(part.name())
+        .push_bind(serde_json::to_string(part).map_err(bad_row)?)
+        .push_bind(now)
+        .push_bind(now);
+    query.push(match clash {
+        Clash::Refuse | Clash::Keep => ") ON CONFLICT DO NOTHING",
+        Clash::Overwrite => {
+            ") ON CONFLICT (namespace_id, kind, name) \
+             DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at"
+        }
+    });
+    let written = query.build().execute(tx).await?.rows_affected();
+    if written == 0 && clash == Clash::Refuse {
+        return Err(Error::Taken);
+    }
+    Ok(written)
+}
+
+async fn delete_kind(tx: &mut SqliteConnection, id: &str, kind: &'static str) -> Result<()> {
+    sqlx::query("DELETE FROM metadef_parts WHERE namespace_id = $1 AND kind = $2")
+        .bind(id)
+        .bind(kind)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
