@@ -9,6 +9,7 @@ mod error;
 mod extract;
 mod images;
 mod info;
+mod metadefs;
 mod middleware;
 mod openapi;
 mod paging;

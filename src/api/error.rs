@@ -14,7 +14,7 @@ use hyper::ext::ReasonPhrase;
 
 use crate::image::{ImageId, InvalidImage, Reason};
 use crate::policy::Rule;
-use crate::{auth, catalog, store, transfer};
+use crate::{auth, catalog, metadef, store, transfer};
 
 /// What a client waits before it tries again while a dependency is away.
 const RETRY_SOON: Duration = Duration::from_secs(5);
@@ -417,6 +417,16 @@ impl From<InvalidImage> for Error {
             Reason::NotYours => Error::Forbidden(e.message),
             Reason::Conflict => Error::Conflict(e.message),
             Reason::TooMany => Error::TooLarge(e.message),
+        }
+    }
+}
+
+impl From<metadef::Invalid> for Error {
+    fn from(e: metadef::Invalid) -> Self {
+        match e.reason {
+            metadef::Reason::Malformed => Error::BadRequest(e.message),
+            metadef::Reason::ReadOnly => Error::Forbidden(e.message),
+            metadef::Reason::Duplicate => Error::Conflict(e.message),
         }
     }
 }

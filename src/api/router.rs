@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, any, get};
 use http::Method;
 
 use super::error::Error;
-use super::{Shared, images, info, middleware, openapi, schemas, tasks, versions};
+use super::{Shared, images, info, metadefs, middleware, openapi, schemas, tasks, versions};
 use crate::policy::Rule;
 
 /// Methods that some route has; others are 501 on unknown paths.
@@ -129,6 +129,60 @@ routes! {
     "/v2/tasks/{task_id}" {
         GET [TasksApiAccess, GetTask] tasks::show,
         DELETE [TasksApiAccess, GetTask] tasks::delete,
+    }
+    "/v2/metadefs/namespaces" {
+        GET [GetMetadefNamespaces, ListMetadefResourceTypes, GetMetadefNamespace] metadefs::namespaces::list,
+        POST [
+            AddMetadefNamespace, AddMetadefResourceTypeAssociation, AddMetadefObject, AddMetadefProperty, AddMetadefTag
+        ] metadefs::namespaces::create,
+    }
+    "/v2/metadefs/namespaces/{namespace}" {
+        GET [
+            GetMetadefNamespace, ListMetadefResourceTypes, GetMetadefObjects, GetMetadefProperties, GetMetadefTags
+        ] metadefs::namespaces::show,
+        PUT [ModifyMetadefNamespace] metadefs::namespaces::update,
+        DELETE [DeleteMetadefNamespace] metadefs::namespaces::delete,
+    }
+    "/v2/metadefs/namespaces/{namespace}/properties" {
+        GET [GetMetadefProperties, GetMetadefProperty] metadefs::properties::list,
+        POST [AddMetadefProperty] metadefs::properties::create,
+        DELETE [DeleteMetadefNamespace] metadefs::properties::delete_all,
+    }
+    "/v2/metadefs/namespaces/{namespace}/properties/{property}" {
+        GET [GetMetadefProperty, GetMetadefResourceType] metadefs::properties::show,
+        PUT [ModifyMetadefProperty] metadefs::properties::update,
+        DELETE [RemoveMetadefProperty] metadefs::properties::delete,
+    }
+    "/v2/metadefs/namespaces/{namespace}/objects" {
+        GET [GetMetadefObjects, GetMetadefObject] metadefs::objects::list,
+        POST [AddMetadefObject] metadefs::objects::create,
+        DELETE [DeleteMetadefNamespace] metadefs::objects::delete_all,
+    }
+    "/v2/metadefs/namespaces/{namespace}/objects/{object}" {
+        GET [GetMetadefObject] metadefs::objects::show,
+        PUT [ModifyMetadefObject] metadefs::objects::update,
+        DELETE [DeleteMetadefObject] metadefs::objects::delete,
+    }
+    "/v2/metadefs/namespaces/{namespace}/tags" {
+        GET [GetMetadefTags, GetMetadefTag] metadefs::tags::list,
+        POST [AddMetadefTags] metadefs::tags::create_all,
+        DELETE [DeleteMetadefNamespace, DeleteMetadefTags] metadefs::tags::delete_all,
+    }
+    "/v2/metadefs/namespaces/{namespace}/tags/{tag}" {
+        GET [GetMetadefTag] metadefs::tags::show,
+        POST [AddMetadefTag] metadefs::tags::create,
+        PUT [ModifyMetadefTag] metadefs::tags::update,
+        DELETE [DeleteMetadefTag] metadefs::tags::delete,
+    }
+    "/v2/metadefs/namespaces/{namespace}/resource_types" {
+        GET [GetMetadefResourceType] metadefs::resource_types::list,
+        POST [AddMetadefResourceTypeAssociation] metadefs::resource_types::create,
+    }
+    "/v2/metadefs/namespaces/{namespace}/resource_types/{resource_type}" {
+        DELETE [RemoveMetadefResourceTypeAssociation] metadefs::resource_types::delete,
+    }
+    "/v2/metadefs/resource_types" {
+        GET [ListMetadefResourceTypes] metadefs::resource_types::list_all,
     }
     "/v2/schemas/image" {
         GET [] schemas::show,

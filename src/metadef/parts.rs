@@ -131,6 +131,16 @@ impl Tag {
         Self::read(&Fields::whole("tag", body))
     }
 
+    /// The tag of a name that stands alone.
+    ///
+    /// # Errors
+    /// [`Invalid`] when it is empty or too long.
+    pub fn named(name: &str) -> Result<Self, Invalid> {
+        let mut body = Map::new();
+        body.insert("name".to_owned(), name.into());
+        Self::parse(&body)
+    }
+
     pub(super) fn read(fields: &Fields<'_>) -> Result<Self, Invalid> {
         fields.only(&["name"])?;
         Ok(Self {

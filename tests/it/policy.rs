@@ -193,7 +193,7 @@ impl Site {
             ("properties", property.clone()),
             ("objects", json!({"name": "o"})),
             ("resource_types", json!({"name": "OS::Glance::Image"})),
-            ("tags/t", json!({})),
+            ("tags", json!({"tags": [{"name": "t"}]})),
         ] {
             let made = self
                 .admin
@@ -202,12 +202,15 @@ impl Site {
             assert_eq!(made.status, 201, "{parts}: {}", made.text());
         }
         let is_new = method == "POST";
-        let path = route
+        let mut path = route
             .replace("{namespace}", &namespace)
             .replace("{property}", "p")
             .replace("{object}", "o")
             .replace("{tag}", if is_new { "another" } else { "t" })
             .replace("{resource_type}", "OS::Glance::Image");
+        if rule == Rule::GetMetadefResourceType && route.ends_with("{property}") {
+            path += "?resource_type=OS::Glance::Image";
+        }
         let body = match (method, route.rsplit('/').next().unwrap()) {
             ("PUT", "{namespace}") => json!({"namespace": namespace}),
             ("POST", "properties") => json!({"name": "q", "title": "Q", "type": "string"}),

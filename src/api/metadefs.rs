@@ -1,0 +1,256 @@
+//! Metadata definitions (contract 1.9), a file for each kind of record.
+//!
+//! The order of the checks: the body is JSON (400) and fits the schema (400, read-only attributes 403); the namespace may
+//! be known to the caller (404); the rule says yes (403); the part is there (404); no name is taken (409).
+
+pub(super) mod namespaces;
+pub(super) mod objects;
+pub(super) mod properties;
+pub(super) mod resource_types;
+pub(super) mod tags;
+
+use axum::extract::{FromRequestParts, Path};
+use http::request::Parts as RequestParts;
+use http::{StatusCode, header};
+use serde_json::Value as Json;
+
+use super::caller::Caller;
+use super::error::Error;
+use super::paging::{self, Pairs, bad};
+use super::{Parts, Shared};
+use crate::catalog::{self, Direction, PartPage, PartSortKey};
+use crate::image::ProjectId;
+use crate::metadef::{Attributes, Dated, Namespace, NamespaceVisibility, Part, namespace_path};
+use crate::policy::{Fields, Rule, Value};
+
+/// What the reference service says of its empty answers.
+const GONE: (StatusCode, [(header::HeaderName, &str); 1]) = (
+    StatusCode::NO_CONTENT,
+    [(header::CONTENT_TYPE, "text/html; charset=UTF-8")],
+);
+
+/// The namespace in the path.
+pub(super) struct NamespacePath(String);
+
+impl FromRequestParts<Shared> for NamespacePath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut RequestParts, shared: &Shared) -> Result<Self, Error> {
+        match Path::<String>::from_request_parts(parts, shared).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
+        }
+    }
+}
+
+/// The namespace in the path, and a part of it.
+pub(super) struct PartPath {
+    namespace: String,
+    part: String,
+}
+
+impl FromRequestParts<Shared> for PartPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut RequestParts, shared: &Shared) -> Result<Self, Error> {
+        match Path::<(String, String)>::from_request_parts(parts, shared).await {
+            Ok(Path((namespace, part))) => Ok(Self { namespace, part }),
+            Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
+        }
+    }
+}
+
+/// Asks a rule about a namespace: 403 when it says no but the caller may read the namespace, else 404.
+fn enforce(caller: &Caller, rule: Rule, attributes: &Attributes) -> Result<(), Error> {
+    let may = |rule| may(caller, rule, attributes);
+    match (may(rule), may(Rule::GetMetadefNamespace)) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Error::not_allowed(rule)),
+        (false, false) => Err(no_namespace(&attributes.name)),
+    }
+}
+
+fn may(caller: &Caller, rule: Rule, attributes: &Attributes) -> bool {
+    let owner = Value::text_or_null(attributes.owner.as_ref().map(ProjectId::as_str));
+    let target = [
+        ("project_id", owner.clone()),
+        ("owner", owner),
+        ("visibility", Value::Text(attributes.visibility.as_str())),
+    ];
+    caller.may(rule, &Fields(&target))
+}
+
+/// Asks a rule that is about no namespace in particular: it is asked of a private one of the caller's project.
+fn enforce_own(caller: &Caller, rule: Rule) -> Result<(), Error> {
+    let own = Attributes {
+        visibility: NamespaceVisibility::Private,
+        owner: caller.project().cloned(),
+        ..Attributes::default()
+    };
+    match (
+        may(caller, rule, &own),
+        may(caller, Rule::GetMetadefNamespace, &own),
+    ) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Error::not_allowed(rule)),
+        // The reference service's answer to a caller who may read nothing here.
+        (false, false) => Err(Error::NoRoute),
+    }
+}
+
+fn no_namespace(name: &str) -> Error {
+    Error::NoImage(format!("No namespace found with name '{name}'."))
+}
+
+fn no_part<T: Part>(namespace: &Namespace, name: &str) -> Error {
+    Error::NoImage(format!(
+        "No {} '{name}' found in namespace '{}'.",
+        T::KIND,
+        namespace.name()
+    ))
+}
+
+/// Names the namespace in the catalog's refusals.
+fn about(name: &str, e: catalog::Error) -> Error {
+    match e {
+        catalog::Error::Missing => no_namespace(name),
+        catalog::Error::Taken => Error::Conflict(format!("Namespace '{name}' already exists.")),
+        catalog::Error::Protected => protected(name),
+        other => other.into(),
+    }
+}
+
+/// Names the part in the catalog's refusals.
+fn about_part<T: Part>(namespace: &Namespace, name: &str, e: catalog::Error) -> Error {
+    match e {
+        catalog::Error::Missing => no_part::<T>(namespace, name),
+        catalog::Error::Taken => Error::Conflict(format!(
+            "Namespace '{}' has a {} '{name}' already.",
+            namespace.name(),
+            T::KIND
+        )),
+        catalog::Error::Protected => protected(namespace.name()),
+        other => other.into(),
+    }
+}
+
+fn protected(name: &str) -> Error {
+    Error::Forbidden(format!(
+        "Namespace '{name}' is protected: neither it nor anything in it can be deleted."
+    ))
+}
+
+impl Parts {
+    /// The namespace, if the caller may know of it; else 404 with one text for absent and hidden.
+    async fn seen_namespace(&self, caller: &Caller, name: &str) -> Result<Namespace, Error> {
+        match self.catalog.find_namespace(name).await? {
+            Some(namespace) if namespace.is_seen_by(&caller.viewer) => Ok(namespace),
+            _ => Err(no_namespace(name)),
+        }
+    }
+
+    /// The same, for something that a rule guards.
+    async fn namespace(&self, caller: &Caller, name: &str, rule: Rule) -> Result<Namespace, Error> {
+        let namespace = self.seen_namespace(caller, name).await?;
+        enforce(caller, rule, &namespace.attributes)?;
+        Ok(namespace)
+    }
+
+    async fn part<T: Part>(&self, namespace: &Namespace, name: &str) -> Result<Dated<T>, Error> {
+        let found = self.catalog.find_part(namespace, name).await?;
+        found.ok_or_else(|| no_part::<T>(namespace, name))
+    }
+
+    async fn create_part<T: Part>(
+        &self,
+        namespace: &Namespace,
+        part: T,
+    ) -> Result<Dated<T>, Error> {
+        let name = part.name().to_owned();
+        let created = self.catalog.create_part(namespace, part).await;
+        created.map_err(|e| match e {
+            catalog::Error::Missing => no_namespace(namespace.name()),
+            other => about_part::<T>(namespace, &name, other),
+        })
+    }
+
+    async fn update_part<T: Part>(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        part: T,
+    ) -> Result<Dated<T>, Error> {
+        let new_name = part.name().to_owned();
+        let updated = self.catalog.update_part(namespace, name, part).await;
+        updated.map_err(|e| match e {
+            catalog::Error::Missing => no_part::<T>(namespace, name),
+            other => about_part::<T>(namespace, &new_name, other),
+        })
+    }
+
+    async fn delete_part<T: Part>(&self, namespace: &Namespace, name: &str) -> Result<(), Error> {
+        let deleted = self.catalog.delete_part::<T>(namespace, name).await;
+        deleted.map_err(|e| about_part::<T>(namespace, name, e))
+    }
+
+    async fn delete_parts<T: Part>(&self, namespace: &Namespace) -> Result<(), Error> {
+        let deleted = self.catalog.delete_parts::<T>(namespace).await;
+        deleted.map_err(|e| about(namespace.name(), e))
+    }
+
+    /// A page of parts as the body of an answer; `rule` lets the caller see single ones.
+    async fn page_of_parts<T: Part>(
+        &self,
+        caller: &Caller,
+        (namespace, rule): (&Namespace, Rule),
+        query: &str,
+        (plural, schema): (&'static str, &'static str),
+        view: impl Fn(&Dated<T>) -> Json,
+    ) -> Result<Json, Error> {
+        let pairs = paging::pairs(query)?;
+        let page = self.part_page(&pairs)?;
+        let limit = page.limit;
+        let marker = page.after.clone().unwrap_or_default();
+        let found = self.catalog.list_parts::<T>(namespace, page).await;
+        let found = found.map_err(|e| about_part::<T>(namespace, &marker, e))?;
+        let path = format!("{}/{plural}", namespace_path(namespace.name()));
+        let is_full = limit > 0 && found.len() == limit as usize;
+        let last = found.last().filter(|_| is_full);
+        let is_seen = may(caller, rule, &namespace.attributes);
+        let seen = found.iter().filter(|_| is_seen);
+        let mut body = serde_json::Map::new();
+        body.insert(plural.to_owned(), seen.map(view).collect());
+        body.insert("first".to_owned(), paging::link(&path, &pairs, None).into());
+        if let Some(last) = last {
+            let next = paging::link(&path, &pairs, Some(last.part.name()));
+            body.insert("next".to_owned(), next.into());
+        }
+        body.insert("schema".to_owned(), schema.into());
+        Ok(Json::Object(body))
+    }
+
+    fn part_page(&self, pairs: &Pairs) -> Result<PartPage, Error> {
+        let images = &self.config.images;
+        let mut page = PartPage {
+            sort_key: PartSortKey::CreatedAt,
+            direction: Direction::Descending,
+            after: None,
+            limit: images.limit_default.min(images.limit_max),
+        };
+        for (key, value) in pairs {
+            match key.as_str() {
+                "limit" => page.limit = paging::limit(key, value)?.min(images.limit_max),
+                "marker" => page.after = Some(value.clone()),
+                "sort_dir" => page.direction = paging::direction(key, value)?,
+                "sort_key" => {
+                    let known = PartSortKey::find(value);
+                    page.sort_key =
+                        known.ok_or_else(|| bad(key, "must be name, created_at or updated_at"))?;
+                }
+                // As in the reference service, which tells no filter of its own from another word.
+                _ => {}
+            }
+        }
+        Ok(page)
+    }
+}

@@ -1,0 +1,129 @@
+//! `/v2/metadefs/namespaces/{namespace}/properties`.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::json;
+
+use super::namespaces::resource_type;
+use super::{GONE, NamespacePath, PartPath, enforce, may, no_part};
+use crate::api::Shared;
+use crate::api::caller::Caller;
+use crate::api::error::Error;
+use crate::api::extract::{JsonObject, NoBody};
+use crate::api::paging;
+use crate::metadef::{Association, Dated, Property, property_map, property_view};
+use crate::policy::Rule;
+
+/// Every property by name.
+pub(in crate::api) async fn list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    NamespacePath(name): NamespacePath,
+) -> Result<Response, Error> {
+    let namespace = shared
+        .namespace(&caller, &name, Rule::GetMetadefProperties)
+        .await?;
+    let properties: Vec<Dated<Property>> = shared.catalog.all_parts(&namespace).await?;
+    let is_seen = may(&caller, Rule::GetMetadefProperty, &namespace.attributes);
+    let seen = properties.iter().filter(|_| is_seen);
+    let map = property_map(seen.map(|dated| &dated.part));
+    Ok(Json(json!({"properties": map})).into_response())
+}
+
+/// A new property.
+pub(in crate::api) async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    NamespacePath(name): NamespacePath,
+    JsonObject(body): JsonObject,
+) -> Result<Response, Error> {
+    let property = Property::parse(&body)?;
+    let namespace = shared
+        .namespace(&caller, &name, Rule::AddMetadefProperty)
+        .await?;
+    let created = shared.create_part(&namespace, property).await?;
+    let view = Json(property_view(&created.part));
+    Ok((StatusCode::CREATED, view).into_response())
+}
+
+/// Every property disappears.
+pub(in crate::api) async fn delete_all(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    NamespacePath(name): NamespacePath,
+) -> Result<Response, Error> {
+    let namespace = shared
+        .namespace(&caller, &name, Rule::DeleteMetadefNamespace)
+        .await?;
+    shared.delete_parts::<Property>(&namespace).await?;
+    Ok(GONE.into_response())
+}
+
+/// A property; for a resource type, by its name with the prefix, and under that name.
+pub(in crate::api) async fn show(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: PartPath,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Error> {
+    let pairs = paging::pairs(text.as_deref().unwrap_or_default())?;
+    let namespace = shared
+        .namespace(&caller, &path.namespace, Rule::GetMetadefProperty)
+        .await?;
+    let mut name = path.part.as_str();
+    if let Some(resource_type) = resource_type(&pairs) {
+        enforce(&caller, Rule::GetMetadefResourceType, &namespace.attributes)?;
+        let association: Dated<Association> = shared.part(&namespace, resource_type).await?;
+        let prefix = association.part.prefix.unwrap_or_default();
+        let without = name.strip_prefix(prefix.as_str());
+        name = without.ok_or_else(|| {
+            Error::NoImage(format!(
+                "Property '{name}' does not begin with '{prefix}', the prefix for '{resource_type}'."
+            ))
+        })?;
+    }
+    let found = shared.part::<Property>(&namespace, name).await;
+    // In the words of the request: the client does not know the name without the prefix.
+    let mut property = found.map_err(|e| match e {
+        Error::NoImage(_) => no_part::<Property>(&namespace, &path.part),
+        other => other,
+    })?;
+    property.part.name = path.part;
+    Ok(Json(property_view(&property.part)).into_response())
+}
+
+/// Replaces a property, its name included.
+pub(in crate::api) async fn update(
+    State(shared): State<Shared>,
+    caller: Caller,
+    path: PartPath,
+    JsonObject(body): JsonObject,
+) -> Result<Response, Error> {
+    let property = Property::parse(&body)?;
+    let namespace = shared
+        .namespace(&caller, &path.namespace, Rule::ModifyMetadefProperty)
+        .await?;
+    let updated = shared.update_part(&namespace, &path.part, property).await?;
+    Ok(Json(property_view(&updated.part)).into_response())
+}
+
+/// A property disappears.
+pub(in crate::api) async fn delete(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: PartPath,
+) -> Result<Response, Error> {
+    let namespace = shared
+        .namespace(&caller, &path.namespace, Rule::RemoveMetadefProperty)
+        .await?;
+    shared
+        .delete_part::<Property>(&namespace, &path.part)
+        .await?;
+    Ok(GONE.into_response())
+}

@@ -1,0 +1,146 @@
+//! `/v2/metadefs/namespaces/{namespace}/tags`.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, StatusCode};
+use serde_json::json;
+
+use super::{GONE, NamespacePath, PartPath, about, enforce};
+use crate::api::Shared;
+use crate::api::caller::Caller;
+use crate::api::error::Error;
+use crate::api::extract::{JsonObject, NoBody};
+use crate::catalog;
+use crate::metadef::{Tag, parse_tags, tag_view};
+use crate::policy::Rule;
+
+/// Asks that tags are added to those that are there.
+const APPEND: HeaderName = HeaderName::from_static("x-openstack-append");
+
+/// A page of tags.
+pub(in crate::api) async fn list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    NamespacePath(name): NamespacePath,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Error> {
+    let namespace = shared
+        .namespace(&caller, &name, Rule::GetMetadefTags)
+        .await?;
+    let query = text.as_deref().unwrap_or_default();
+    let shown = (&namespace, Rule::GetMetadefTag);
+    let names = ("tags", "/v2/schemas/metadefs/tags");
+    let page = shared.page_of_parts(&caller, shown, query, names, tag_view);
+    Ok(Json(page.await?).into_response())
+}
+
+/// Several tags, in the place of those that are there unless a header says otherwise.
+pub(in crate::api) async fn create_all(
+    State(shared): State<Shared>,
+    caller: Caller,
+    headers: HeaderMap,
+    NamespacePath(name): NamespacePath,
+    JsonObject(body): JsonObject,
+) -> Result<Response, Error> {
+    let tags = parse_tags(&body)?;
+    let namespace = shared
+        .namespace(&caller, &name, Rule::AddMetadefTags)
+        .await?;
+    let names: Vec<_> = tags.iter().map(|tag| json!({"name": tag.name})).collect();
+    let created = shared
+        .catalog
+        .create_tags(&namespace, tags, is_append(&headers));
+    created.await.map_err(|e| match e {
+        catalog::Error::Taken => Error::Conflict(format!(
+            "Namespace '{name}' has one of the tags already; none is added."
+        )),
+        other => about(&name, other),
+    })?;
+    let view = Json(json!({"tags": names}));
+    Ok((StatusCode::CREATED, view).into_response())
+}
+
+/// Every tag disappears.
+pub(in crate::api) async fn delete_all(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    NamespacePath(name): NamespacePath,
+) -> Result<Response, Error> {
+    let namespace = shared
+        .namespace(&caller, &name, Rule::DeleteMetadefNamespace)
+        .await?;
+    enforce(&caller, Rule::DeleteMetadefTags, &namespace.attributes)?;
+    shared.delete_parts::<Tag>(&namespace).await?;
+    Ok(GONE.into_response())
+}
+
+/// A tag.
+pub(in crate::api) async fn show(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: PartPath,
+) -> Result<Response, Error> {
+    let namespace = shared
+        .namespace(&caller, &path.namespace, Rule::GetMetadefTag)
+        .await?;
+    let tag = shared.part(&namespace, &path.part).await?;
+    Ok(Json(tag_view(&tag)).into_response())
+}
+
+/// A new tag of the name in the path.
+pub(in crate::api) async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: PartPath,
+) -> Result<Response, Error> {
+    let tag = Tag::named(&path.part)?;
+    let namespace = shared
+        .namespace(&caller, &path.namespace, Rule::AddMetadefTag)
+        .await?;
+    let created = shared.create_part(&namespace, tag).await?;
+    Ok((StatusCode::CREATED, Json(tag_view(&created))).into_response())
+}
+
+/// Gives a tag another name.
+pub(in crate::api) async fn update(
+    State(shared): State<Shared>,
+    caller: Caller,
+    path: PartPath,
+    JsonObject(body): JsonObject,
+) -> Result<Response, Error> {
+    let tag = Tag::parse(&body)?;
+    let namespace = shared
+        .namespace(&caller, &path.namespace, Rule::ModifyMetadefTag)
+        .await?;
+    let updated = shared.update_part(&namespace, &path.part, tag).await?;
+    Ok(Json(tag_view(&updated)).into_response())
+}
+
+/// A tag disappears.
+pub(in crate::api) async fn delete(
+    State(shared): State<Shared>,
+    caller: Caller,
+    _: NoBody,
+    path: PartPath,
+) -> Result<Response, Error> {
+    let namespace = shared
+        .namespace(&caller, &path.namespace, Rule::DeleteMetadefTag)
+        .await?;
+    shared.delete_part::<Tag>(&namespace, &path.part).await?;
+    Ok(GONE.into_response())
+}
+
+/// The words for yes are those of the reference service.
+fn is_append(headers: &HeaderMap) -> bool {
+    let value = headers.get(APPEND).and_then(|value| value.to_str().ok());
+    let word = value.map(|text| text.trim().to_ascii_lowercase());
+    matches!(
+        word.as_deref(),
+        Some("true" | "t" | "yes" | "y" | "on" | "1")
+    )
+}
