@@ -253,7 +253,9 @@ impl TestApp {
                 .expect("a list; sign in as administrator")
             {
                 match image["status"].as_str().unwrap() {
-                    "active" | "deactivated" => drop(active.insert(image["id"].as_str().unwrap().to_owned())),
+                    "active" | "deactivated" => {
+                        drop(active.insert(image["id"].as_str().unwrap().to_owned()))
+                    }
                     "saving" => return None,
                     _ => {}
                 }
