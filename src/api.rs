@@ -4,6 +4,7 @@
 //! codes of failures are known to `error` alone.
 
 mod caller;
+mod cors;
 mod drain;
 mod error;
 mod extract;

@@ -12,6 +12,7 @@ use std::path::Path;
 mod auth;
 mod catalog;
 mod choice;
+mod cors;
 mod embedded;
 mod environment;
 mod fault;
@@ -31,6 +32,7 @@ use read::{Findings, Section};
 
 pub use auth::{AuthMode, NoAuth, Tokens};
 pub use catalog::Catalog;
+pub use cors::Cors;
 pub use embedded::Embedded;
 pub use fault::{Fault, Faults};
 pub use images::{HashAlgorithm, Images, ProtectionFormat};
@@ -60,6 +62,8 @@ pub struct Config {
     pub keystone: Keystone,
     /// Who may do what.
     pub policy: Policy,
+    /// Which web pages may call.
+    pub cors: Cors,
     /// Where image records are kept.
     pub catalog: Catalog,
     /// What images may be.
@@ -132,6 +136,7 @@ impl Config {
             tokens: root.section("tokens", Tokens::read),
             keystone: root.section("keystone", Keystone::read),
             policy: root.section("policy", Policy::read),
+            cors: root.section("cors", Cors::read),
             catalog: root.section("catalog", Catalog::read),
             images: root.section("images", Images::read),
             transfer: root.section("transfer", Transfer::read),

@@ -42,7 +42,7 @@ const MODULES: [(&str, &str); 16] = [
 ];
 
 /// Crates with a place: nobody else names them. A path is a module of ours or, for its tests, a file without `.rs`.
-const CRATES: [(&str, &[&str]); 20] = [
+const CRATES: [(&str, &[&str]); 21] = [
     // SQL is the catalog's, and so is the cache that must stay coherent with it.
     ("sqlx", &["catalog"]),
     ("dashmap", &["catalog"]),
@@ -57,6 +57,7 @@ const CRATES: [(&str, &[&str]); 20] = [
     ("s3s", &["embedded"]),
     // HTTP as a server; its words are also those of metrics, and of URLs in the configuration.
     ("axum", &["api", "app"]),
+    ("tower_http", &["api"]),
     ("hyper", &["api", "app", "embedded"]),
     (
         "http",

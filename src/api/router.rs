@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, any, get};
 use http::Method;
 
 use super::error::Error;
-use super::{Shared, images, info, metadefs, middleware, openapi, schemas, tasks, versions};
+use super::{Shared, cors, images, info, metadefs, middleware, openapi, schemas, tasks, versions};
 use crate::policy::Rule;
 
 /// Methods that some route has; others are 501 on unknown paths.
@@ -248,9 +248,12 @@ pub(super) fn build(shared: &Shared) -> Router {
         .route("/openapi.json", only("GET", get(openapi::document)));
     let routes = open.merge(v2).with_state(shared.clone());
     // Paths are rewritten before they are routed, so this layer goes around the router and not into it.
-    let negotiated = Router::new()
+    let mut negotiated = Router::new()
         .fallback_service(routes)
         .layer(from_fn_with_state(shared.clone(), middleware::negotiate));
+    if let Some(cors) = cors::layer(&shared.config.cors) {
+        negotiated = negotiated.layer(cors);
+    }
     negotiated.layer(from_fn_with_state(shared.clone(), middleware::observe))
 }
 
