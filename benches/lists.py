@@ -54,8 +54,8 @@ def fill(path, count):
             " min_disk, min_ram, size, virtual_size, checksum, os_hash_algo, os_hash_value, created_at, updated_at)"
             " VALUES (" + ",".join("?" * 18) + ")", rows["images"])
         database.executemany("INSERT OR IGNORE INTO image_tags (image_id, value, created_at) VALUES (?, ?, ?)", rows["tags"])
-        database.executemany("INSERT INTO image_properties (image_id, name, value) VALUES (?, ?, ?)", rows["properties"])
-        database.executemany("INSERT INTO image_members VALUES (?, ?, ?, ?, ?)", rows["members"])
+        database.executemany("INSERT INTO image_properties (image_id, name, value, created_at) VALUES (?, ?, ?, ?)", rows["properties"])
+        database.executemany("INSERT INTO image_members VALUES (?, ?, ?, ?, ?, ?)", rows["members"])
         database.executemany("INSERT INTO image_locations (image_id, position, store, object_key) VALUES (?, 0, 'main', ?)", rows["locations"])
         database.commit()
         for group in rows.values():
@@ -79,12 +79,12 @@ def fill(path, count):
         if number % 10_000 == 0:
             rows["tags"].append((image, "rare", created))
         if draw.random() < 0.5:
-            rows["properties"].append((image, "os_distro", draw.choice(["debian", "ubuntu", "rhel", "suse"])))
+            rows["properties"].append((image, "os_distro", draw.choice(["debian", "ubuntu", "rhel", "suse"]), created))
         if draw.random() < 0.02:
-            rows["properties"].append((image, "uncommon", draw.choice(["a", "b"])))
-        rows["properties"].append((image, "build", str(number)))
+            rows["properties"].append((image, "uncommon", draw.choice(["a", "b"]), created))
+        rows["properties"].append((image, "build", str(number), created))
         if visibility == "shared" and draw.random() < 0.05:
-            rows["members"].append((image, owner_of(draw), draw.choice(["pending", "accepted", "rejected"]), created, created))
+            rows["members"].append((image, owner_of(draw), draw.choice(["pending", "accepted", "rejected"]), created, created, created))
         if size:
             rows["locations"].append((image, f"{image}/x"))
         if len(rows["images"]) == 50_000:

@@ -329,10 +329,13 @@ async fn insert_sets(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
             .await?;
     }
     for (name, value) in &image.properties {
-        sqlx::query("INSERT INTO image_properties (image_id, name, value) VALUES ($1, $2, $3)")
-            .bind(image.id.as_str())
-            .bind(name)
-            .bind(value)
+        sqlx::query(
+            "INSERT INTO image_properties (image_id, name, value, created_at) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(image.id.as_str())
+        .bind(name)
+        .bind(value)
+        .bind(image.created_at)
             .execute(&mut *tx)
             .await?;
     }

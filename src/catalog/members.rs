@@ -69,15 +69,16 @@ impl Catalog {
         let (this, image, project) = (self.clone(), image.clone(), project.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            shared_image(&mut tx, &image).await?;
+            let created_at = shared_image(&mut tx, &image).await?.created_at;
             let now = now();
             let inserted = sqlx::query(
-                "INSERT INTO image_members (image_id, member_id, status, created_at, updated_at) \
-                 VALUES ($1, $2, 'pending', $3, $3) ON CONFLICT DO NOTHING",
+                "INSERT INTO image_members (image_id, member_id, status, created_at, updated_at, image_created_at) \
+                 VALUES ($1, $2, 'pending', $3, $3, $4) ON CONFLICT DO NOTHING",
             )
             .bind(image.as_str())
             .bind(project.as_str())
             .bind(now)
+            .bind(created_at)
             .execute(&mut *tx)
             .await?;
             if inserted.rows_affected() == 0 {

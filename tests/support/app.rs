@@ -254,7 +254,7 @@ impl TestApp {
             {
                 match image["status"].as_str().unwrap() {
                     "active" | "deactivated" => {
-                        drop(active.insert(image["id"].as_str().unwrap().to_owned()))
+                        active.insert(image["id"].as_str().unwrap().to_owned());
                     }
                     "saving" => return None,
                     _ => {}

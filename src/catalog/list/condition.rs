@@ -26,8 +26,10 @@ pub(super) enum Condition {
     Ownerless,
     /// This visibility.
     Visible(Visibility),
-    /// Shared with the project, which has answered so; `None` is any answer.
-    SharedWith(ProjectId, Option<MemberStatus>),
+    /// The visibility is shared. Most images' is, so no index helps.
+    IsShared,
+    /// Shared with the project, which has answered so.
+    SharedWith(ProjectId, MemberStatus),
     /// There is an owner, and it is not this project.
     Foreign(Option<ProjectId>),
     /// Not a community image of another project.
@@ -59,13 +61,23 @@ pub(super) enum Table {
 }
 
 impl Table {
-    /// The table with its short name, and the column that leads to the image.
-    pub(super) fn as_sql(self) -> (&'static str, &'static str) {
+    /// The table with its short name.
+    pub(super) fn as_sql(self) -> &'static str {
         match self {
-            Table::Images => ("images i", "i.id"),
-            Table::Tags => ("image_tags t", "t.image_id"),
-            Table::Properties => ("image_properties p", "p.image_id"),
-            Table::Members => ("image_members m", "m.image_id"),
+            Table::Images => "images i",
+            Table::Tags => "image_tags t",
+            Table::Properties => "image_properties p",
+            Table::Members => "image_members m",
+        }
+    }
+
+    /// The columns with the id and the age of the image.
+    pub(super) fn id_and_age(self) -> (&'static str, &'static str) {
+        match self {
+            Table::Images => ("i.id", "i.created_at"),
+            Table::Tags => ("t.image_id", "t.created_at"),
+            Table::Properties => ("p.image_id", "p.created_at"),
+            Table::Members => ("m.image_id", "m.image_created_at"),
         }
     }
 }
@@ -112,7 +124,7 @@ impl Condition {
             Condition::Filter(Filter::Property(..)) => Some(Source {
                 index: "image_properties_by_value",
                 table: Table::Properties,
-                is_ordered: false,
+                is_ordered: true,
             }),
             Condition::Hidden => images("images_hidden", true),
             Condition::OwnedBy(_) | Condition::Ownerless => images("images_by_owner", true),
@@ -120,9 +132,12 @@ impl Condition {
             Condition::SharedWith(..) => Some(Source {
                 index: "image_members_by_member",
                 table: Table::Members,
-                is_ordered: false,
+                is_ordered: true,
             }),
-            Condition::NotHidden | Condition::Foreign(_) | Condition::NoForeignCommunity(_) => None,
+            Condition::NotHidden
+            | Condition::IsShared
+            | Condition::Foreign(_)
+            | Condition::NoForeignCommunity(_) => None,
         }
     }
 
@@ -147,10 +162,9 @@ impl Condition {
             Condition::SharedWith(project, status) => {
                 query
                     .push("m.member_id = ")
-                    .push_bind(project.as_str().to_owned());
-                if let Some(status) = status {
-                    query.push(" AND m.status = ").push_bind(status.as_str());
-                }
+                    .push_bind(project.as_str().to_owned())
+                    .push(" AND m.status = ")
+                    .push_bind(status.as_str());
             }
             _ => self.push(query),
         }
@@ -162,6 +176,7 @@ impl Condition {
             Condition::Filter(filter) => push_filter(query, filter),
             Condition::Hidden => drop(query.push("i.os_hidden = 1")),
             Condition::NotHidden => drop(query.push("i.os_hidden = 0")),
+            Condition::IsShared => drop(query.push("i.visibility = 'shared'")),
             Condition::OwnedBy(project) => {
                 query
                     .push("i.owner = ")

@@ -19,7 +19,7 @@ use crate::catalog::{Result, db};
 pub(super) const FEW: i64 = 10_000;
 
 /// How far conditions that are not few are told apart, when there are several.
-const MANY: i64 = 30_000;
+const MANY: i64 = 20_000;
 
 /// So few that nothing better needs to be looked for.
 const VERY_FEW: i64 = 200;
@@ -131,7 +131,7 @@ impl<'a> Counter<'a> {
 
 /// The table of a source by its index, and the condition as it is asked there.
 pub(super) fn push_source(query: &mut QueryBuilder<Sqlite>, condition: &Condition, source: Source) {
-    let (table, _) = source.table.as_sql();
+    let table = source.table.as_sql();
     query
         .push(table)
         .push(db::by_index(source.index))

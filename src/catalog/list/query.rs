@@ -99,7 +99,7 @@ fn push_part(
     let driven_by = match part.way {
         Way::Drive(place, source) => {
             if source.table != Table::Images {
-                let (_, id) = source.table.as_sql();
+                let (id, _) = source.table.id_and_age();
                 push_joined(query, &part.conditions[place], source);
                 query
                     .push(" AND i.id = ")
@@ -122,12 +122,14 @@ fn push_part(
             condition.push(query);
         }
     }
-    // The index of a tag has the age of its images: in the default order it is walked, and entered behind the marker.
-    let is_walked_by_tag = plan::is_default_order(sort)
-        && driven_by.is_some_and(|(_, source)| source.table == Table::Tags && source.is_ordered);
-    let names = |key: SortKey| match (is_walked_by_tag, key) {
-        (true, SortKey::CreatedAt) => "t.created_at".to_owned(),
-        (true, SortKey::Id) => "t.image_id".to_owned(),
+    // Tags, properties and members have the age of their image: in the default order their index is walked, and entered
+    // behind the marker.
+    let walked = driven_by
+        .filter(|(_, source)| source.is_ordered && plan::is_default_order(sort))
+        .map(|(_, source)| source.table.id_and_age());
+    let names = |key: SortKey| match (walked, key) {
+        (Some((_, age)), SortKey::CreatedAt) => age.to_owned(),
+        (Some((id, _)), SortKey::Id) => id.to_owned(),
         (_, key) => format!("i.{}", key.as_sql()),
     };
     push_segment(query, &part.segment, sort, &names);
@@ -145,7 +147,7 @@ fn push_joined(
     condition: &Condition,
     source: super::condition::Source,
 ) {
-    let (table, _) = source.table.as_sql();
+    let table = source.table.as_sql();
     query.push(table).push(db::by_index(source.index));
     query.push(db::IN_THIS_ORDER).push("images i WHERE ");
     condition.push_of_source(query);

@@ -2,7 +2,7 @@
 
 use super::condition::Condition;
 use super::{Audience, Scope};
-use crate::image::Visibility;
+use crate::image::{MemberStatus, Visibility};
 
 /// The kinds, each by the conditions that make it.
 pub(super) fn kinds(scope: &Scope) -> Vec<Vec<Condition>> {
@@ -40,8 +40,11 @@ pub(super) fn kinds(scope: &Scope) -> Vec<Vec<Condition>> {
                 );
             }
             (Visibility::Shared, Some(project)) => {
-                let shared = Condition::SharedWith(project.clone(), scope.member_status);
-                add(shared, &[Condition::Visible(visibility), foreign.clone()]);
+                let wanted = scope.member_status.as_ref();
+                for status in wanted.map_or(&MemberStatus::ALL[..], std::slice::from_ref) {
+                    let shared = Condition::SharedWith(project.clone(), *status);
+                    add(shared, &[Condition::IsShared, foreign.clone()]);
+                }
             }
             (Visibility::Shared, None) | (Visibility::Private, _) => {}
         }

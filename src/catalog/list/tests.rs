@@ -84,10 +84,11 @@ async fn filled(rng: &mut fastrand::Rng) -> (tempfile::TempDir, Catalog, Vec<Kno
         for project in PROJECTS {
             if rng.u8(..3) == 0 {
                 let status = *pick(rng, &MemberStatus::ALL);
-                sqlx::query("INSERT INTO image_members VALUES ($1, $2, $3, 1, 1)")
+                sqlx::query("INSERT INTO image_members VALUES ($1, $2, $3, 1, 1, $4)")
                     .bind(image.id.as_str())
                     .bind(project)
                     .bind(status.as_str())
+                    .bind(image.created_at)
                     .execute(&mut *tx)
                     .await
                     .unwrap();

@@ -19,10 +19,17 @@ CREATE INDEX images_by_os_hash_value ON images (os_hash_value) WHERE deleted_at 
 CREATE INDEX images_hidden ON images (created_at, id) WHERE deleted_at IS NULL AND os_hidden = 1;
 CREATE INDEX images_protected ON images (created_at, id) WHERE deleted_at IS NULL AND protected = 1;
 
--- The age of the image, which never changes: the images of a tag are read newest first.
+-- The age of the image, which never changes, wherever images are found by something else: they are then read newest first.
 ALTER TABLE image_tags ADD COLUMN created_at BIGINT NOT NULL DEFAULT 0;
 UPDATE image_tags SET created_at = (SELECT i.created_at FROM images i WHERE i.id = image_id);
 CREATE INDEX image_tags_by_value ON image_tags (value, created_at, image_id);
 
 -- Values may be long; their beginnings tell them apart.
-CREATE INDEX image_properties_by_value ON image_properties (name, substr(value, 1, 64), image_id);
+ALTER TABLE image_properties ADD COLUMN created_at BIGINT NOT NULL DEFAULT 0;
+UPDATE image_properties SET created_at = (SELECT i.created_at FROM images i WHERE i.id = image_id);
+CREATE INDEX image_properties_by_value ON image_properties (name, substr(value, 1, 64), created_at, image_id);
+
+ALTER TABLE image_members ADD COLUMN image_created_at BIGINT NOT NULL DEFAULT 0;
+UPDATE image_members SET image_created_at = (SELECT i.created_at FROM images i WHERE i.id = image_id);
+DROP INDEX image_members_by_member;
+CREATE INDEX image_members_by_member ON image_members (member_id, status, image_created_at, image_id);
