@@ -3,6 +3,7 @@
 
 mod check;
 mod dev;
+mod metadefs;
 mod serve;
 
 use std::net::SocketAddr;
@@ -50,6 +51,9 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Load, remove or export metadata definitions, while the service is stopped.
+    #[command(subcommand)]
+    Metadefs(metadefs::Command),
 }
 
 /// Carries out the command of this process's arguments.
@@ -61,5 +65,6 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Command::Serve { config } => serve::run(&config).await,
         Command::Dev { listen, data_dir } => dev::run(listen, &data_dir).await,
         Command::Check { config } => check::run(&config).await,
+        Command::Metadefs(command) => metadefs::run(command).await,
     }
 }

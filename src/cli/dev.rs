@@ -3,21 +3,34 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use super::metadefs;
 use super::serve::stop_signal;
 use crate::app::App;
+use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::image::ImageId;
 use crate::telemetry::logs;
+use crate::telemetry::metrics::Metrics;
 
 pub(super) async fn run(listen: SocketAddr, data_dir: &Path) -> anyhow::Result<ExitCode> {
     let config = config(listen, data_dir)?;
     logs::init(&config.log).map_err(|e| anyhow::anyhow!("{e}"))?;
+    define(&config).await?;
     let app = App::build(config).await?;
     let url = format!("http://{}", app.local_addr()?);
     println!("{}", welcome(&url, &ImageId::random(), data_dir));
     app.run(stop_signal()?).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Gives a catalog without metadata definitions those that come with the program: dashboards have something to show.
+async fn define(config: &Config) -> anyhow::Result<()> {
+    let catalog = Catalog::open(&config.catalog.path, 1, Arc::new(Metrics::new())).await?;
+    let loaded = metadefs::load_first(&catalog).await;
+    catalog.close().await;
+    loaded
 }
 
 /// The configuration of a laptop. Nothing is read from a file, and the environment is left out: it is for `serve`.
