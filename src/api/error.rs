@@ -299,12 +299,16 @@ enum Form {
 }
 
 /// HTML wins a tie, as it does in the reference service; without a match it is plain text.
+///
+/// An empty `Accept` gets JSON: openstacksdk sends one with uploads and changes, and shows its user the reason of a
+/// refusal out of JSON and HTML only.
 fn preferred(headers: &HeaderMap) -> Form {
     let accept: Vec<&str> = headers
         .get_all(ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .collect();
+    let is_empty = !accept.is_empty() && accept.iter().all(|value| value.trim().is_empty());
     let accept = accept.join(",");
     let (html, json) = (
         quality(&accept, "text", "html"),
@@ -312,7 +316,7 @@ fn preferred(headers: &HeaderMap) -> Form {
     );
     if html > 0.0 && html >= json {
         Form::Html
-    } else if json > 0.0 {
+    } else if json > 0.0 || is_empty {
         Form::Json
     } else {
         Form::Plain
@@ -451,7 +455,8 @@ mod tests {
     fn the_form_of_an_error_follows_the_accept_header() {
         for (accept, form) in [
             (None, Form::Plain),
-            (Some(""), Form::Plain),
+            (Some(""), Form::Json),
+            (Some(" "), Form::Json),
             (Some("text/xml"), Form::Plain),
             (Some("application/json"), Form::Json),
             (Some("application/json;q=0.9, text/html;q=0.1"), Form::Json),

@@ -283,7 +283,7 @@ async fn error_body_has_the_form_that_accept_asks_for() {
         ),
         (Some("text/html"), "text/html; charset=UTF-8", &html),
         (Some("*/*"), "text/html; charset=UTF-8", &html),
-        (Some(""), "text/plain; charset=UTF-8", &plain),
+        (Some(""), "application/json", &json),
         (Some("text/xml"), "text/plain; charset=UTF-8", &plain),
         (None, "text/plain; charset=UTF-8", &plain),
     ] {
