@@ -1,6 +1,7 @@
 //! The one composition root: `build` makes everything and binds the sockets, `run` starts work and ends it in order.
 
 mod listener;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::store::{Store, Stores};
 use crate::telemetry::metrics::{self, Metrics};
 use crate::transfer::{Rules, Transfers, largest_part};
 use listener::{Connections, Limits};
+use tls::Tls;
 
 pub use crate::api::{ROUTES, Route};
 
@@ -40,6 +42,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     embedded: Option<EmbeddedStore>,
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     metrics_listener: Option<TcpListener>,
 }
 
@@ -69,6 +72,7 @@ impl App {
             Arc::clone(&metrics),
             rules,
         ));
+        let tls = Tls::open(&config.server).await?.map(Arc::new);
         let listener = bind("server.listen", config.server.listen).await?;
         let metrics_listener = match config.metrics.listen {
             Some(addr) => Some(bind("metrics.listen", addr).await?),
@@ -91,6 +95,7 @@ impl App {
             metrics,
             embedded,
             listener,
+            tls,
             metrics_listener,
         })
     }
@@ -128,6 +133,7 @@ impl App {
         let connections = Connections::default();
         tasks.spawn(listener::accept(
             self.listener,
+            self.tls,
             self.api.router(),
             limits,
             connections.clone(),
@@ -137,6 +143,7 @@ impl App {
             let router = metrics_router(Arc::clone(&self.metrics));
             tasks.spawn(listener::accept(
                 listener,
+                None,
                 router,
                 limits,
                 connections.clone(),
@@ -178,6 +185,11 @@ pub(crate) fn check_memory(config: &Config) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Whether the files of TLS can be used.
+pub(crate) async fn check_tls(config: &Config) -> anyhow::Result<()> {
+    Tls::open(&config.server).await.map(drop)
 }
 
 /// What is wrong with single rules of the policy file, for `check`.

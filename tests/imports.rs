@@ -42,7 +42,7 @@ const MODULES: [(&str, &str); 16] = [
 ];
 
 /// Crates with a place: nobody else names them. A path is a module of ours or, for its tests, a file without `.rs`.
-const CRATES: [(&str, &[&str]); 21] = [
+const CRATES: [(&str, &[&str]); 22] = [
     // SQL is the catalog's, and so is the cache that must stay coherent with it.
     ("sqlx", &["catalog"]),
     ("dashmap", &["catalog"]),
@@ -65,7 +65,8 @@ const CRATES: [(&str, &[&str]); 21] = [
     ),
     // HTTP as a client is Keystone's, and so is the cache of what it says.
     ("hyper_rustls", &["auth"]),
-    ("rustls", &["auth"]),
+    ("rustls", &["app", "auth"]),
+    ("tokio_rustls", &["app"]),
     ("lru", &["auth"]),
     // The command line, metrics and logs.
     ("clap", &["cli"]),

@@ -80,8 +80,12 @@ fn base_url(shared: &Shared, headers: &HeaderMap) -> String {
 /// Scheme and host as the client sees them.
 pub(super) fn request_url(shared: &Shared, headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let scheme = match shared.config.server.tls_certificate {
+        Some(_) => "https",
+        None => "http",
+    };
     format!(
-        "http://{}",
+        "{scheme}://{}",
         host.map_or_else(|| shared.config.server.listen.to_string(), str::to_owned)
     )
 }

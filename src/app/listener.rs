@@ -1,15 +1,19 @@
 //! Sockets to HTTP connections, with the limits that keep a slow or silent client from holding one for ever.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use super::tls::Tls;
 
 /// After a failed accept (too many open files), so that the loop does not spin.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -53,6 +57,7 @@ impl Connections {
 /// Accepts connections until `stop` is cancelled.
 pub(super) async fn accept(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     router: Router,
     limits: Limits,
     connections: Connections,
@@ -65,7 +70,13 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
-                let serving = serve(stream, router.clone(), limits, connections.clone());
+                let serving = begin(
+                    stream,
+                    tls.clone(),
+                    router.clone(),
+                    limits,
+                    connections.clone(),
+                );
                 connections.tasks.spawn(serving);
             }
             Err(e) => {
@@ -79,19 +90,44 @@ pub(super) async fn accept(
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, limits: Limits, connections: Connections) {
+/// Serves a connection, after the handshake where there is one. It is this connection's own task that shakes hands, so a
+/// client that stalls holds up nobody else.
+async fn begin(
+    stream: TcpStream,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    limits: Limits,
+    connections: Connections,
+) {
     // Answers are written whole; waiting for more to send only adds latency.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_idle_timeout));
+    let stream = Box::pin(stream);
+    let Some(tls) = tls else {
+        return serve(stream, router, limits, connections).await;
+    };
+    let handshake = async { tls.acceptor().await.accept(stream).await };
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(limits.header_timeout, handshake) => shaken,
+        () = connections.finish.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve(stream, router, limits, connections).await,
+        Ok(Err(e)) => tracing::debug!(error = &e as &dyn std::error::Error, "no TLS handshake"),
+        Err(_) => tracing::debug!("the TLS handshake took too long"),
+    }
+}
+
+async fn serve<S>(stream: S, router: Router, limits: Limits, connections: Connections)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(BUFFER)
-        .serve_connection(
-            TokioIo::new(Box::pin(stream)),
-            TowerToHyperService::new(router),
-        );
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -22,6 +22,7 @@ pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     println!("ok    configuration {}", path.display());
     let mut sound = report("memory", app::check_memory(&config));
     sound &= check_identity(&config).await;
+    sound &= report("tls", app::check_tls(&config).await);
     sound &= report("policy", app::check_policy(&config).await);
     sound &= report("catalog", check_catalog(&config).await);
     let embedded = app::start_embedded(&config).await;

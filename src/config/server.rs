@@ -1,6 +1,7 @@
 //! `[server]`: the listener of the API.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::read::Section;
 use super::setting::HttpUrl;
@@ -16,6 +17,13 @@ pub struct Server {
     /// the `Host` of each request is used. Set it behind a proxy that ends TLS or adds a path. Kept without a slash
     /// at the end.
     pub public_endpoint: Option<String>,
+    /// The PEM file of the server's certificate and those between it and its authority. Default: none, plain HTTP. Goes
+    /// with `tls_key`; both are read again when they change.
+    pub tls_certificate: Option<PathBuf>,
+    /// The PEM file of its private key. Default: none.
+    pub tls_key: Option<PathBuf>,
+    /// A PEM file of authorities: every client must then show a certificate of one of them. Default: none.
+    pub tls_client_ca: Option<PathBuf>,
     /// How long a client may take to send the head of a request. Default `"30s"`. Lower it against clients that hold
     /// connections open.
     pub header_timeout: Span,
@@ -35,6 +43,9 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9292)),
             public_endpoint: None,
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_ca: None,
             header_timeout: Span::seconds(30),
             body_idle_timeout: Span::seconds(60),
             write_idle_timeout: Span::seconds(60),
@@ -46,16 +57,32 @@ impl Default for Server {
 impl Server {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
-        Self {
+        let server = Self {
             listen: section.take("listen", default.listen),
             public_endpoint: section
                 .take_optional("public_endpoint")
                 .map(|HttpUrl(url)| url),
+            tls_certificate: section.take_optional("tls_certificate"),
+            tls_key: section.take_optional("tls_key"),
+            tls_client_ca: section.take_optional("tls_client_ca"),
             header_timeout: section.take_timeout("header_timeout", default.header_timeout),
             body_idle_timeout: section.take_timeout("body_idle_timeout", default.body_idle_timeout),
             write_idle_timeout: section
                 .take_timeout("write_idle_timeout", default.write_idle_timeout),
             drain_grace: section.take("drain_grace", default.drain_grace),
+        };
+        let (certificate, key) = (server.tls_certificate.is_some(), server.tls_key.is_some());
+        if certificate != key {
+            let (missing, given) = if key {
+                ("tls_certificate", "tls_key")
+            } else {
+                ("tls_key", "tls_certificate")
+            };
+            section.fault(missing, format!("is required with {given}"));
         }
+        if server.tls_client_ca.is_some() && !certificate && !key {
+            section.fault("tls_certificate", "is required with tls_client_ca");
+        }
+        server
     }
 }

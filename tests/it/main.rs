@@ -28,6 +28,7 @@ mod rbac;
 mod records;
 mod routes;
 mod site;
+mod tls;
 mod update;
 mod upload;
 mod upload_clients;
