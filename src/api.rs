@@ -20,6 +20,7 @@ mod range;
 mod router;
 mod schemas;
 mod tasks;
+mod throttle;
 mod versions;
 
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub struct Parts {
     policies: Policies,
     protections: Option<Protections>,
     schemas: schemas::Schemas,
+    throttle: Arc<throttle::Throttle>,
     metrics: Arc<Metrics>,
     drains: drain::Drains,
 }
@@ -70,6 +72,7 @@ impl Api {
     ) -> Self {
         let drains = drain::Drains::default();
         let schemas = schemas::Schemas::new(&config.images);
+        let throttle = throttle::Throttle::new(config.limits.clone());
         Self {
             parts: Arc::new(Parts {
                 config,
@@ -79,6 +82,7 @@ impl Api {
                 policies,
                 protections,
                 schemas,
+                throttle,
                 metrics,
                 drains,
             }),

@@ -18,6 +18,7 @@ mod environment;
 mod fault;
 mod images;
 mod keystone;
+mod limits;
 mod policy;
 pub(crate) mod read;
 mod server;
@@ -37,6 +38,7 @@ pub use embedded::Embedded;
 pub use fault::{Fault, Faults};
 pub use images::{HashAlgorithm, Images, ProtectionFormat};
 pub use keystone::{Interface, Keystone};
+pub use limits::Limits;
 pub use policy::Policy;
 pub use server::Server;
 pub use store::{Profile, Store};
@@ -64,6 +66,8 @@ pub struct Config {
     pub policy: Policy,
     /// Which web pages may call.
     pub cors: Cors,
+    /// How much one project may ask at a time.
+    pub limits: Limits,
     /// Where image records are kept.
     pub catalog: Catalog,
     /// What images may be.
@@ -137,6 +141,7 @@ impl Config {
             keystone: root.section("keystone", Keystone::read),
             policy: root.section("policy", Policy::read),
             cors: root.section("cors", Cors::read),
+            limits: root.section("limits", Limits::read),
             catalog: root.section("catalog", Catalog::read),
             images: root.section("images", Images::read),
             transfer: root.section("transfer", Transfer::read),

@@ -53,6 +53,13 @@ impl Caller {
         self.viewer.project.as_ref()
     }
 
+    /// By whom limits of rate and concurrency count; `None` for a service, which acts for everybody.
+    pub(super) fn limited_as(&self) -> Option<&str> {
+        let project = self.project().map(ProjectId::as_str);
+        let name = project.unwrap_or(&self.who.user_id);
+        (!self.who.has_role("service")).then_some(name)
+    }
+
     /// Asks a rule about something.
     pub(super) fn may(&self, rule: Rule, target: &dyn Target) -> bool {
         self.policy.allows(rule, &self.who, target)

@@ -73,6 +73,13 @@ pub enum Error {
         /// The image's ETag.
         etag: HeaderValue,
     },
+    /// 429 with `Retry-After`.
+    TooMany {
+        /// What there are too many of.
+        message: String,
+        /// When the same request may pass.
+        retry_after: Duration,
+    },
     /// 501.
     NotImplemented,
     /// 503 with `Retry-After`: a dependency is away.
@@ -125,6 +132,7 @@ impl Error {
             }
             Error::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Error::NotModified { .. } => StatusCode::NOT_MODIFIED,
+            Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -141,6 +149,7 @@ impl Error {
             | Error::Gone(text)
             | Error::TooLarge(text)
             | Error::UnsupportedMediaType(text)
+            | Error::TooMany { message: text, .. }
             | Error::RangeNotSatisfiable { message: text, .. } => text.clone(),
             Error::Unauthenticated(_) => {
                 "The request you have made requires authentication.".into()
@@ -230,6 +239,11 @@ impl IntoResponse for Error {
             Error::NotModified { etag } => {
                 headers.insert(ETAG, etag.clone());
                 return response;
+            }
+            Error::TooMany { retry_after, .. } => {
+                // Whole seconds, and not a moment too early.
+                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+                headers.insert(RETRY_AFTER, seconds.into());
             }
             Error::Unavailable(_) => {
                 headers.insert(RETRY_AFTER, RETRY_SOON.as_secs().into());

@@ -22,6 +22,7 @@ use http::{HeaderName, HeaderValue};
 use super::Parts;
 use super::caller::Caller;
 use super::error::Error;
+use super::throttle::{Place, Taken};
 use crate::auth::ProjectLimits;
 use crate::catalog::{Garbage, Limits};
 use crate::config::Limit;
@@ -30,6 +31,7 @@ use crate::image::{
     Visibility,
 };
 use crate::policy::Rule;
+use crate::telemetry::labels::LimitKind;
 
 /// What the reference service says of its empty answers.
 const EMPTY_HTML: [(HeaderName, HeaderValue); 1] = [(
@@ -64,6 +66,31 @@ impl Parts {
         } else {
             Err(Error::no_image(image.id.as_str()))
         }
+    }
+
+    /// 429, counted.
+    pub(super) fn too_many(&self, kind: LimitKind, retry_after: Duration) -> Error {
+        self.metrics.limited(kind);
+        Error::TooMany {
+            message: format!(
+                "The project has too many {} at a time; please try again later.",
+                kind.as_str()
+            ),
+            retry_after,
+        }
+    }
+
+    /// Takes a place among the caller's uploads or downloads.
+    fn enter(&self, caller: &Caller, place: Place) -> Result<Option<Taken>, Error> {
+        let Some(name) = caller.limited_as() else {
+            return Ok(None);
+        };
+        let kind = match place {
+            Place::Upload => LimitKind::Uploads,
+            Place::Download => LimitKind::Downloads,
+        };
+        let entered = self.throttle.enter(name, place);
+        entered.map_err(|wait| self.too_many(kind, wait))
     }
 
     /// What the identity service lets a project hold; `None` where it is not asked.

@@ -16,6 +16,7 @@ use super::error::{Error, render};
 use super::versions::{self, PREFIXES};
 use super::{Shared, router};
 use crate::auth;
+use crate::telemetry::labels::LimitKind;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -136,10 +137,18 @@ pub(super) async fn authenticate(
     let mut response = match shared.authenticator.authenticate(claim).await {
         Ok(identity) => {
             let policy = shared.policies.current().await;
-            request
-                .extensions_mut()
-                .insert(Caller::new(identity, policy));
-            next.run(request).await
+            let caller = Caller::new(identity, policy);
+            let admitted = match caller.limited_as() {
+                Some(name) => shared.throttle.admit(name),
+                None => Ok(()),
+            };
+            match admitted {
+                Ok(()) => {
+                    request.extensions_mut().insert(caller);
+                    next.run(request).await
+                }
+                Err(wait) => shared.too_many(LimitKind::Requests, wait).into_response(),
+            }
         }
         Err(e) => Error::unknown_caller(e, shared.authenticator.challenge()).into_response(),
     };

@@ -180,6 +180,24 @@ label! {
     }
 }
 
+label! {
+    /// What a project had too many of.
+    LimitKind {
+        /// Requests a second.
+        Requests = "requests",
+        /// Uploads at once.
+        Uploads = "uploads",
+        /// Downloads at once.
+        Downloads = "downloads",
+    }
+}
+
+/// Labels of a request over a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Limited {
+    pub(super) limit: LimitKind,
+}
+
 /// Labels of a token looked up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Lookup {

@@ -13,9 +13,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::body::Counted;
 use super::labels::{
-    BodyEnd, Build, ByOperation, ByRoute, ByStore, Direction, Download, Lookup, LookupResult,
-    Method, Recovery, Request, StoreCall, StoreOperation, StoreOutcome, Upload, UploadOutcome,
-    Validation, ValidationOutcome,
+    BodyEnd, Build, ByOperation, ByRoute, ByStore, Direction, Download, LimitKind, Limited, Lookup,
+    LookupResult, Method, Recovery, Request, StoreCall, StoreOperation, StoreOutcome, Upload,
+    UploadOutcome, Validation, ValidationOutcome,
 };
 
 /// The media type of [`Metrics::encode`].
@@ -59,6 +59,7 @@ pub struct Metrics {
     token_lookups: Family<Lookup, Counter>,
     token_validations: Family<Validation, Counter>,
     token_cache_entries: Gauge,
+    limited: Family<Limited, Counter>,
 }
 
 impl Default for Metrics {
@@ -98,6 +99,7 @@ impl Metrics {
             token_lookups: Family::default(),
             token_validations: Family::default(),
             token_cache_entries: Gauge::default(),
+            limited: Family::default(),
         };
         metrics.register(&mut registry);
         metrics.start_at_zero();
@@ -205,6 +207,11 @@ impl Metrics {
             "Valid Keystone tokens kept in memory",
             self.token_cache_entries.clone(),
         );
+        registry.register(
+            "limited",
+            "Requests over a limit of their project",
+            self.limited.clone(),
+        );
     }
 
     /// Makes the series whose labels are known beforehand, so that a first failure shows as a rise from zero.
@@ -220,6 +227,9 @@ impl Metrics {
         }
         for &result in LookupResult::ALL {
             drop(self.token_lookups.get_or_create(&Lookup { result }));
+        }
+        for &limit in LimitKind::ALL {
+            drop(self.limited.get_or_create(&Limited { limit }));
         }
         for &outcome in ValidationOutcome::ALL {
             drop(
@@ -351,6 +361,11 @@ impl Metrics {
     /// Counts an abandoned multipart upload that was aborted.
     pub fn upload_reaped(&self, store: &str) {
         self.reaped_uploads.get_or_create(&by_store(store)).inc();
+    }
+
+    /// Counts a request that was over a limit of its project.
+    pub fn limited(&self, limit: LimitKind) {
+        self.limited.get_or_create(&Limited { limit }).inc();
     }
 
     /// Counts a Keystone token that was looked up.

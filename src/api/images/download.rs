@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use futures_util::StreamExt;
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH,
     IF_RANGE, RANGE,
@@ -14,6 +15,7 @@ use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{ImagePath, NoBody};
 use crate::api::range::{self, RangeError, RangeSpec};
+use crate::api::throttle::Place;
 use crate::api::{Parts, Shared};
 use crate::image::{Image, Status};
 use crate::policy::Rule;
@@ -66,9 +68,14 @@ pub(in crate::api) async fn download(
     else {
         return Ok(answer(status, fields, Body::empty()));
     };
+    let place = shared.enter(&caller, Place::Download)?;
     let names: Vec<&str> = preferred.iter().map(String::as_str).collect();
     let delivery = shared.transfers.deliver(&image, size, span, &names).await?;
-    let body = Body::from_stream(delivery.into_stream());
+    // The place is the stream's, and so taken till the last byte or till the client has gone.
+    let stream = delivery.into_stream().inspect(move |_| {
+        let _ = &place;
+    });
+    let body = Body::from_stream(stream);
     Ok(answer(
         status,
         fields,

@@ -12,6 +12,7 @@ use super::EMPTY_HTML;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::ImagePath;
+use crate::api::throttle::Place;
 use crate::api::{Parts, Shared};
 use crate::image::{Image, Status};
 use crate::policy::Rule;
@@ -36,6 +37,7 @@ pub(in crate::api) async fn upload(
     let image = shared.visible_image(&caller, &id).await?;
     shared.enforce(&caller, Rule::UploadImage, &image)?;
     check_image(&image)?;
+    let _place = shared.enter(&caller, Place::Upload)?;
     let limits = shared.limits(image.owner.as_ref()).await?;
     let cap = shared.transfers.size_cap();
     if declared.is_some_and(|declared| declared > cap) {

@@ -146,6 +146,7 @@ fn document_lists_every_value_of_a_label() {
             .iter()
             .map(|value| value.as_str())
             .collect(),
+        LimitKind::ALL.iter().map(|value| value.as_str()).collect(),
         ValidationOutcome::ALL
             .iter()
             .map(|value| value.as_str())

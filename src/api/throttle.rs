@@ -1,0 +1,227 @@
+//! How much one project may ask at a time: requests a second, uploads and downloads at once.
+//!
+//! A project is remembered only while it uses something up, so memory follows those at work and not those that ever came.
+//! The rate is kept as one moment a project (the generic cell rate algorithm): the moment up to which its requests so far
+//! have used up its share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::time::Instant;
+
+use crate::config::Limits;
+
+/// When so many projects are remembered, those that use nothing up are looked for.
+const SWEEP_AT: usize = 1024;
+
+/// What a client waits before it tries again for a place among uploads or downloads.
+const RETRY_PLACE: Duration = Duration::from_secs(5);
+
+/// What is limited in number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// An upload.
+    Upload,
+    /// A download.
+    Download,
+}
+
+/// The limits, and what projects use of them.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    limits: Limits,
+    projects: DashMap<String, Use>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    /// Up to when the share is used up.
+    until: Instant,
+    uploads: u32,
+    downloads: u32,
+}
+
+impl Use {
+    fn of(&mut self, place: Place) -> &mut u32 {
+        match place {
+            Place::Upload => &mut self.uploads,
+            Place::Download => &mut self.downloads,
+        }
+    }
+
+    fn is_idle(&self, now: Instant) -> bool {
+        self.until <= now && self.uploads == 0 && self.downloads == 0
+    }
+}
+
+/// A place that is taken until this is dropped.
+#[derive(Debug)]
+pub(super) struct Taken {
+    throttle: Arc<Throttle>,
+    project: String,
+    place: Place,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(mut used) = self.throttle.projects.get_mut(&self.project) {
+            let count = used.of(self.place);
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+impl Throttle {
+    pub(super) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            projects: DashMap::new(),
+        })
+    }
+
+    /// Counts a request.
+    ///
+    /// # Errors
+    /// How long the project has to wait.
+    pub(super) fn admit(&self, project: &str) -> Result<(), Duration> {
+        if self.limits.requests_per_second == 0 {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let share = Duration::from_secs(1) / self.limits.requests_per_second;
+        let most_ahead = share * self.limits.burst;
+        self.sweep(now);
+        let mut used = self.using(project, now);
+        let until = used.until.max(now) + share;
+        let ahead = until - now;
+        if ahead > most_ahead {
+            return Err(ahead - most_ahead);
+        }
+        used.until = until;
+        Ok(())
+    }
+
+    /// Takes a place, or `None` within it where they are not limited.
+    ///
+    /// # Errors
+    /// After how long to try again.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        project: &str,
+        place: Place,
+    ) -> Result<Option<Taken>, Duration> {
+        let most = match place {
+            Place::Upload => self.limits.uploads,
+            Place::Download => self.limits.downloads,
+        };
+        if most == 0 {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        self.sweep(now);
+        let mut used = self.using(project, now);
+        let count = used.of(place);
+        if *count >= most {
+            return Err(RETRY_PLACE);
+        }
+        *count += 1;
+        Ok(Some(Taken {
+            throttle: Arc::clone(self),
+            project: project.to_owned(),
+            place,
+        }))
+    }
+
+    fn using(&self, project: &str, now: Instant) -> dashmap::mapref::one::RefMut<'_, String, Use> {
+        let nothing = Use {
+            until: now,
+            uploads: 0,
+            downloads: 0,
+        };
+        self.projects.entry(project.to_owned()).or_insert(nothing)
+    }
+
+    fn sweep(&self, now: Instant) {
+        if self.projects.len() >= SWEEP_AT {
+            self.projects.retain(|_, used| !used.is_idle(now));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            requests_per_second: 10,
+            burst: 3,
+            uploads: 1,
+            downloads: 2,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_passes_and_then_the_rate_counts_for_each_project_alone() {
+        let throttle = Throttle::new(limits());
+        for _ in 0..3 {
+            assert_eq!(throttle.admit("a"), Ok(()));
+        }
+        let wait = throttle.admit("a").unwrap_err();
+        assert_eq!(wait, Duration::from_millis(100));
+        assert_eq!(throttle.admit("b"), Ok(()), "another project");
+        tokio::time::advance(wait).await;
+        assert_eq!(throttle.admit("a"), Ok(()), "after the wait it passes");
+        assert!(throttle.admit("a").is_err());
+        // Refused requests cost nothing.
+        tokio::time::advance(Duration::from_millis(300)).await;
+        for _ in 0..3 {
+            assert_eq!(throttle.admit("a"), Ok(()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_are_free_again_when_they_are_dropped() {
+        let throttle = Throttle::new(limits());
+        let upload = throttle.enter("a", Place::Upload).unwrap();
+        assert!(throttle.enter("a", Place::Upload).is_err());
+        assert!(throttle.enter("b", Place::Upload).is_ok());
+        let downloads = [
+            throttle.enter("a", Place::Download).unwrap(),
+            throttle.enter("a", Place::Download).unwrap(),
+        ];
+        assert!(throttle.enter("a", Place::Download).is_err());
+        drop(downloads);
+        assert!(throttle.enter("a", Place::Download).is_ok());
+        drop(upload);
+        assert!(throttle.enter("a", Place::Upload).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn projects_that_use_nothing_are_forgotten() {
+        let throttle = Throttle::new(limits());
+        let kept = throttle.enter("at work", Place::Download).unwrap();
+        for n in 0..50_000 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            let _ = throttle.admit(&format!("project {n}"));
+        }
+        assert!(
+            throttle.projects.len() <= SWEEP_AT,
+            "{}",
+            throttle.projects.len()
+        );
+        assert!(throttle.projects.contains_key("at work"));
+        drop(kept);
+    }
+
+    #[test]
+    fn without_limits_nothing_is_remembered() {
+        let throttle = Throttle::new(Limits::default());
+        for n in 0..100 {
+            assert!(throttle.admit(&n.to_string()).is_ok());
+            assert!(throttle.enter("a", Place::Upload).unwrap().is_none());
+        }
+        assert!(throttle.projects.is_empty());
+    }
+}
