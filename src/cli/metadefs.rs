@@ -16,7 +16,7 @@ use clap::{Args, Subcommand};
 use crate::catalog::{Catalog, Direction, Loaded, NamespacePage, NamespaceSortKey, OnExisting};
 use crate::config::Config;
 use crate::image::Viewer;
-use crate::metadef::{self, Definition, InvalidFile, builtin};
+use crate::metadef::{self, Definition, builtin};
 use crate::telemetry::metrics::Metrics;
 
 #[derive(Subcommand)]
@@ -130,14 +130,19 @@ async fn open(config: &Path) -> anyhow::Result<Catalog> {
 }
 
 /// A definition file: where it is, and what it says.
-type File = (String, Result<Definition, InvalidFile>);
+type File = (String, anyhow::Result<Definition>);
 
 /// Reads every file before anything is written.
 fn read_all(dir: Option<&Path>) -> anyhow::Result<Vec<File>> {
     let Some(dir) = dir else {
         let files = builtin::FILES.iter();
         return Ok(files
-            .map(|(name, text)| ((*name).to_owned(), metadef::parse_file(text)))
+            .map(|(name, text)| {
+                (
+                    (*name).to_owned(),
+                    metadef::parse_file(text).map_err(Into::into),
+                )
+            })
             .collect());
     };
     let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
@@ -152,10 +157,11 @@ fn read_all(dir: Option<&Path>) -> anyhow::Result<Vec<File>> {
     paths.sort();
     let files = paths.into_iter().map(|path| {
         let name = path.display().to_string();
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {name}"))?;
-        Ok((name, metadef::parse_file(&text)))
+        let text = fs::read_to_string(&path).context("it cannot be read");
+        let definition = text.and_then(|text| Ok(metadef::parse_file(&text)?));
+        (name, definition)
     });
-    files.collect()
+    Ok(files.collect())
 }
 
 /// One line a file; false when any was not loaded.
@@ -165,7 +171,7 @@ async fn load(catalog: &Catalog, files: Vec<File>, existing: OnExisting) -> anyh
         let definition = match definition {
             Ok(definition) => definition,
             Err(fault) => {
-                println!("FAULT   {file}: {fault}");
+                say(&format!("FAULT   {file}: {fault:#}"));
                 is_sound = false;
                 continue;
             }
@@ -173,11 +179,13 @@ async fn load(catalog: &Catalog, files: Vec<File>, existing: OnExisting) -> anyh
         let name = definition.attributes.name.clone();
         let loaded = catalog.load_definition(definition, existing).await;
         match loaded.with_context(|| format!("cannot load {file}"))? {
-            Loaded::Created => println!("loaded  {file}: {name}"),
-            Loaded::Skipped => println!("skipped {file}: {name} exists"),
-            Loaded::Merged(0) => println!("merged  {file}: {name} lacked nothing"),
-            Loaded::Merged(parts) => println!("merged  {file}: {parts} parts into {name}"),
-            Loaded::Replaced => println!("loaded  {file}: {name}, in the place of the old one"),
+            Loaded::Created => say(&format!("loaded  {file}: {name}")),
+            Loaded::Skipped => say(&format!("skipped {file}: {name} exists")),
+            Loaded::Merged(0) => say(&format!("merged  {file}: {name} lacked nothing")),
+            Loaded::Merged(parts) => say(&format!("merged  {file}: {parts} parts into {name}")),
+            Loaded::Replaced => say(&format!(
+                "loaded  {file}: {name}, in the place of the old one"
+            )),
         }
     }
     Ok(is_sound)
@@ -190,13 +198,13 @@ async fn unload(catalog: &Catalog, files: Vec<File>) -> anyhow::Result<bool> {
             Ok(Definition { attributes, .. }) => {
                 let name = attributes.name;
                 if catalog.unload_namespace(&name).await? {
-                    println!("removed {file}: {name}");
+                    say(&format!("removed {file}: {name}"));
                 } else {
-                    println!("skipped {file}: {name} is not there");
+                    say(&format!("skipped {file}: {name} is not there"));
                 }
             }
             Err(fault) => {
-                println!("FAULT   {file}: {fault}");
+                say(&format!("FAULT   {file}: {fault:#}"));
                 is_sound = false;
             }
         }
@@ -214,9 +222,9 @@ async fn export(catalog: &Catalog, dir: &Path) -> anyhow::Result<bool> {
         let file = fs::File::create_new(&path);
         let text = metadef::document(&namespace, &contents);
         match file.and_then(|mut file| file.write_all(text.as_bytes())) {
-            Ok(()) => println!("written {}: {}", path.display(), namespace.name()),
+            Ok(()) => say(&format!("written {}: {}", path.display(), namespace.name())),
             Err(e) => {
-                println!("FAULT   {}: {e}", path.display());
+                say(&format!("FAULT   {}: {e}", path.display()));
                 is_sound = false;
             }
         }
@@ -240,6 +248,11 @@ fn file_name(namespace: &str, taken: &mut BTreeSet<String>) -> String {
         name = format!("{base}-{number}");
     }
     format!("{name}.json")
+}
+
+/// Prints a line. A reader that has gone away, like `head`, must not stop the work in the middle.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn everything(limit: Option<u32>) -> NamespacePage {
