@@ -1,5 +1,7 @@
 //! Reading a JSON object key by key, so that a refusal names the field and the rule.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::LONGEST_NAME;
@@ -156,21 +158,27 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Different strings, if the key is there.
+    /// Strings, if the key is there.
     pub(super) fn strings(&self, key: &str) -> Result<Option<Vec<String>>, Invalid> {
         let Some(list) = self.list(key)? else {
             return Ok(None);
         };
-        let mut strings: Vec<String> = Vec::with_capacity(list.len());
-        for value in list {
-            let text = value.as_str();
-            let text = text.ok_or_else(|| self.malformed(key, "must be an array of strings"))?;
-            if strings.iter().any(|present| present == text) {
-                return Err(self.malformed(key, &format!("has '{text}' twice")));
-            }
-            strings.push(text.to_owned());
+        let strings = list.iter().map(|value| {
+            let text = value.as_str().map(str::to_owned);
+            text.ok_or_else(|| self.malformed(key, "must be an array of strings"))
+        });
+        strings.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Strings, no two alike, if the key is there.
+    pub(super) fn names(&self, key: &str) -> Result<Option<Vec<String>>, Invalid> {
+        let names = self.strings(key)?;
+        let mut seen = BTreeSet::new();
+        let mut all = names.iter().flatten();
+        match all.find(|name| !seen.insert(name.as_str())) {
+            Some(twice) => Err(self.malformed(key, &format!("has '{twice}' twice"))),
+            None => Ok(names),
         }
-        Ok(Some(strings))
     }
 
     /// An array, if the key is there.

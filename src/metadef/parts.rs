@@ -116,7 +116,7 @@ impl Object {
         Ok(Self {
             name: fields.name("name")?,
             description: fields.text("description", usize::MAX)?,
-            required: fields.strings("required")?.unwrap_or_default(),
+            required: fields.names("required")?.unwrap_or_default(),
             properties: Property::parse_all(fields, "properties")?,
         })
     }

@@ -13,6 +13,7 @@ enum Holds {
     Anything,
     Count,
     Items,
+    Names,
     Number,
     Strings,
     Text,
@@ -41,7 +42,7 @@ const KEYS: [(&str, Holds); 19] = [
     ("minItems", Holds::Count),
     ("maxItems", Holds::Count),
     ("additionalItems", Holds::Truth),
-    ("required", Holds::Strings),
+    ("required", Holds::Names),
 ];
 
 /// A definition of a property.
@@ -103,6 +104,7 @@ fn check(fields: &Fields<'_>, key: &str, holds: Holds) -> Result<(), Invalid> {
         Holds::Anything => Ok(()),
         Holds::Count => fields.check_count(key),
         Holds::Number => fields.check_number(key),
+        Holds::Names => fields.names(key).map(drop),
         Holds::Strings => fields.strings(key).map(drop),
         Holds::Text => fields.text(key, usize::MAX).map(drop),
         Holds::Truth => fields.boolean(key).map(drop),

@@ -440,7 +440,7 @@ async fn check_finds_a_store_that_is_away() {
 async fn help_names_every_command() {
     let output = oriel(&["--help"]).await;
     assert_eq!(output.status.code(), Some(0));
-    for word in ["serve", "dev", "check", "Usage"] {
+    for word in ["serve", "dev", "check", "metadefs", "Usage"] {
         assert!(output.stdout.contains(word), "{}", output.stdout);
     }
     for command in ["serve", "check"] {

@@ -111,3 +111,41 @@ impl Server {
         (status, log)
     }
 }
+
+/// A running `oriel dev`; killed when dropped.
+pub struct Laptop {
+    pub client: Client,
+    process: Child,
+}
+
+impl Laptop {
+    /// Starts it on a free port, and waits until it says its address.
+    pub async fn start(data_dir: &Path) -> Self {
+        let mut process = Command::new(BINARY)
+            .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data_dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let first = tokio::time::timeout(super::DEADLINE, lines.next_line()).await;
+        let first = first.expect("it says its address").unwrap().unwrap();
+        let (_, address) = first.split_once("http://").unwrap();
+        let address = address.split(';').next().unwrap().parse().unwrap();
+        Self {
+            client: Client::new(address),
+            process,
+        }
+    }
+
+    /// Stops it and waits for its end.
+    pub async fn terminate(mut self) {
+        let id = self.process.id().expect("it still runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(sent.unwrap().success());
+        let ended = tokio::time::timeout(super::DEADLINE, self.process.wait()).await;
+        assert!(ended.expect("the service ends").unwrap().success());
+    }
+}
