@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Every test, on real stores as well, and a closing line that counts them: `N passed, N failed, N skipped`.
+# Every test, on real stores and with real clients as well, and a closing line that counts them:
+# `N passed, N failed, N skipped`.
 #
-#   run.sh [CARGO TEST ARGUMENT...]         what `make test` does
+#   run.sh                                  what `make test` does
+#   run.sh CARGO TEST ARGUMENT...           some tests of cargo's; without the clients
 #   run.sh packages PROGRAM:PACKAGE[,...]   installs the packages of programs that are missing, or says how
 #
 # A test that cannot run here prints a line that begins with SKIPPED; each such line counts as one skipped test, and so
-# does a store that this machine cannot have. A store that should have come up and did not counts as a failure.
+# does a store that this machine cannot have, and the clients where they cannot be had. A store that should have come up
+# and did not counts as a failure.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -39,6 +42,22 @@ packages() {
 
 stop_stores() { tests/stores/all.sh stop >/dev/null 2>&1 || true; }
 
+# clients SCRIPT NAME: runs a script of tests/clients; where this machine cannot have what it needs, says so.
+clients() {
+  local outcome=0 output
+  output="$(mktemp)"
+  "tests/clients/$1.sh" </dev/null 2>&1 | tee "$output" || outcome=$?
+  if [ "$outcome" -eq 77 ]; then
+    echo "$2: SKIPPED: $(tail -n 1 "$output")"
+    outcome=0
+  elif ! grep -q '^test result: ' "$output"; then
+    echo "$2: FAILED: $(tail -n 1 "$output")"
+    outcome=1
+  fi
+  rm -f "$output"
+  return "$outcome"
+}
+
 # sum WORD: the sum of the numbers before WORD in the `test result:` lines.
 sum() { sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'; }
 
@@ -56,6 +75,10 @@ run() {
     "$store" install >/dev/null 2>&1 </dev/null &
     installing+=($!)
   done
+  if [ "$#" -eq 0 ]; then
+    tests/clients/run.sh install >/dev/null 2>&1 </dev/null &
+    installing+=($!)
+  fi
   if ! cargo test --locked --no-run "$@" </dev/null; then
     wait "${installing[@]}" || true
     echo "The tests do not compile."
@@ -70,6 +93,10 @@ run() {
     cargo test --locked --no-fail-fast "$@" -- --show-output </dev/null 2>&1 | tee -a "$log" || outcome=$?
   stop_stores
   trap - EXIT
+  if [ "$#" -eq 0 ]; then
+    clients run clients 2>&1 | tee -a "$log" || outcome=$?
+    clients schemathesis schemathesis 2>&1 | tee -a "$log" || outcome=$?
+  fi
 
   passed="$(sum passed)"
   failed="$(sum failed)"
@@ -80,7 +107,7 @@ run() {
   if [ $((outcome + started)) -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
 
   echo
-  grep -hE '^([a-z]+: )?(SKIPPED|FAILED): |^test .* \.\.\. (FAILED|ignored)' "$log" || true
+  grep -hE '^([a-z]+: )?(SKIPPED|FAILED): |^test .* \.\.\. (FAILED|ignored)|^(SKIPPED \[|(FAILED|ERROR) test_)' "$log" || true
   echo "stores that ran: $(sed -nE 's/^([a-z]+): ready$/\1/p' "$log" | paste -sd' ')"
   echo "$passed passed, $failed failed, $skipped skipped"
   [ "$failed" -eq 0 ]

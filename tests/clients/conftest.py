@@ -153,7 +153,8 @@ class Site:
 
     def openstack_with_token(self, caller):
         """With a token of the file, and no identity service at all."""
-        options = ["--os-auth-type", "admin_token", "--os-endpoint", self.url]
+        # Which takes the endpoint as it is, while without a token the client asks at / where the API begins.
+        options = ["--os-auth-type", "admin_token", "--os-endpoint", f"{self.url}/v2"]
         return Command(self.launcher, "openstack", [*options, "--os-token", caller.token], self.home)
 
     def openstack_logged_in(self, caller):
@@ -162,7 +163,7 @@ class Site:
 
     def login(self, caller):
         return [
-            *("--os-auth-url", self.keystone.url, "--os-identity-api-version", "3"),
+            *("--os-auth-url", self.keystone.url),
             *("--os-username", caller.name, "--os-password", PASSWORD),
             *("--os-project-name", project_name(caller)),
             *("--os-user-domain-name", "Default", "--os-project-domain-name", "Default"),

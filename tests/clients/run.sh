@@ -2,7 +2,8 @@
 # The clients that people use, against a running Oriel: openstack, glance, openstacksdk, and what other clients send.
 #
 #   run.sh install              the clients, once, from PyPI into var/clients
-#   run.sh [PYTEST ARGUMENT...] the tests; ends with a line `test result: …` as `cargo test` does
+#   run.sh [PYTEST ARGUMENT...] the tests; ends with a line `test result: …` as `cargo test` does. Files are those of
+#                               this folder: run.sh test_sdk.py -k download
 #
 # It exits with 77 where this machine cannot have them: the last line then says why. The binary is the one that
 # `cargo build` makes; ORIEL_BINARY may name another.
@@ -38,9 +39,8 @@ run() {
   local outcome=0 word=ok
   [ -x "$ORIEL_BINARY" ] || fault "$ORIEL_BINARY is not there; cargo build makes it"
   # A file goes to one of two processes, each with its own Oriel: starting a command costs a client most of its time.
-  "$STORE_HOME/venv/bin/python" -m pytest -q -p no:cacheprovider -n 2 --dist worksteal -rfEs \
-    -c tests/clients/pytest.ini --rootdir tests/clients "${@:-tests/clients}" 2>&1 </dev/null |
-    tee "$LOG/tests.log" || outcome=$?
+  (cd tests/clients && exec "$STORE_HOME/venv/bin/python" -m pytest -q -n 2 --dist worksteal -rfEs "$@") \
+    2>&1 </dev/null | tee "$LOG/tests.log" || outcome=$?
   [ "$outcome" -eq 0 ] || word=FAILED
   printf 'test result: %s. %s passed; %s failed; %s ignored; clients\n' \
     "$word" "$(count passed)" "$(count failed error errors)" "$(count skipped)"
