@@ -1,5 +1,6 @@
 //! `oriel dev`: everything in one process, ready for a first upload.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,7 +21,9 @@ pub(super) async fn run(listen: SocketAddr, data_dir: &Path) -> anyhow::Result<E
     define(&config).await?;
     let app = App::build(config).await?;
     let url = format!("http://{}", app.local_addr()?);
-    println!("{}", welcome(&url, &ImageId::random(), data_dir));
+    let text = welcome(&url, &ImageId::random(), data_dir);
+    // Who does not read the welcome to its end is served all the same.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     app.run(stop_signal()?).await;
     Ok(ExitCode::SUCCESS)
 }
