@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every test, on real stores and with real clients as well, and a closing line that counts them:
+# Every test, on real stores, a real Keystone and with real clients as well, and a closing line that counts them:
 # `N passed, N failed, N skipped`.
 #
 #   run.sh                                  what `make test` does
@@ -7,8 +7,8 @@
 #   run.sh packages PROGRAM:PACKAGE[,...]   installs the packages of programs that are missing, or says how
 #
 # A test that cannot run here prints a line that begins with SKIPPED; each such line counts as one skipped test, and so
-# does a store that this machine cannot have, and the clients where they cannot be had. A store that should have come up
-# and did not counts as a failure.
+# does a store or Keystone that this machine cannot have, and the clients where they cannot be had. What should have come
+# up and did not counts as a failure.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -40,7 +40,28 @@ packages() {
   return 1
 }
 
-stop_stores() { tests/stores/all.sh stop >/dev/null 2>&1 || true; }
+stop_servers() {
+  tests/stores/all.sh stop >/dev/null 2>&1 || true
+  tests/keystone/keystone.sh stop >/dev/null 2>&1 || true
+}
+
+# Keystone is no store, and is told of in the same words as one.
+start_keystone() {
+  local output outcome=0 reason
+  output="$(tests/keystone/keystone.sh start 2>&1)" || outcome=$?
+  # The last line a starter prints is its reason.
+  reason="$(tail -n 1 <<<"$output")"
+  reason="${reason#keystone: }"
+  case "$outcome" in
+    0) echo "keystone: ready" ;;
+    77) echo "keystone: SKIPPED: $reason" ;;
+    *)
+      echo "$output" >&2
+      echo "keystone: FAILED: $reason"
+      return 1
+      ;;
+  esac
+}
 
 # clients SCRIPT NAME: runs a script of tests/clients; where this machine cannot have what it needs, says so.
 clients() {
@@ -71,7 +92,7 @@ run() {
 
   # Programs come over the network while the tests compile; what goes wrong here is told by the start below.
   local store installing=()
-  for store in "${stores[@]}"; do
+  for store in "${stores[@]}" tests/keystone/keystone.sh; do
     "$store" install >/dev/null 2>&1 </dev/null &
     installing+=($!)
   done
@@ -87,11 +108,13 @@ run() {
   fi
   wait "${installing[@]}" || true
 
-  trap stop_stores EXIT
+  trap stop_servers EXIT
   tests/stores/all.sh start </dev/null 2>&1 | tee -a "$log" || started=1
+  start_keystone </dev/null 2>&1 | tee -a "$log" || started=1
   ORIEL_TEST_STORES_FILE="$ORIEL_STORES_HOME/available" \
+  ORIEL_TEST_KEYSTONE_FILE="$ORIEL_STORES_HOME/keystone/run/settings" \
     cargo test --locked --no-fail-fast "$@" -- --show-output </dev/null 2>&1 | tee -a "$log" || outcome=$?
-  stop_stores
+  stop_servers
   trap - EXIT
   if [ "$#" -eq 0 ]; then
     clients run clients 2>&1 | tee -a "$log" || outcome=$?
@@ -108,7 +131,7 @@ run() {
 
   echo
   grep -hE '^([a-z]+: )?(SKIPPED|FAILED): |^test .* \.\.\. (FAILED|ignored)|^(SKIPPED \[|(FAILED|ERROR) test_)' "$log" || true
-  echo "stores that ran: $(sed -nE 's/^([a-z]+): ready$/\1/p' "$log" | paste -sd' ')"
+  echo "servers that ran: $(sed -nE 's/^([a-z]+): ready$/\1/p' "$log" | paste -sd' ')"
   echo "$passed passed, $failed failed, $skipped skipped"
   [ "$failed" -eq 0 ]
 }

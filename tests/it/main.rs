@@ -16,6 +16,7 @@ mod download;
 mod download_copies;
 mod download_faults;
 mod identity;
+mod keystone;
 mod limits;
 mod list;
 mod list_pages;

@@ -12,6 +12,7 @@ pub mod client;
 pub mod content;
 pub mod copies;
 pub mod disk;
+pub mod identity;
 pub mod proxy;
 pub mod rbac;
 pub mod store;
