@@ -25,6 +25,7 @@ mod members;
 mod metadefs;
 mod metadefs_load;
 mod metadefs_pages;
+mod metadefs_parts;
 mod metadefs_refusals;
 mod metadefs_rights;
 mod openapi;

@@ -8,7 +8,7 @@ use oriel::metadef::builtin;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::metadefs::{NS, hardware, make, names, put};
+use super::metadefs::{NS, hardware, keys, make, names, put};
 use crate::support::app::TestApp;
 use crate::support::child::{Laptop, Output, oriel};
 use crate::support::eventually;
@@ -64,15 +64,6 @@ impl Site {
         let page = self.app.client.get(&path).await.json();
         names(&page, "namespaces", "namespace")
     }
-}
-
-fn keys(value: &Value) -> Vec<&str> {
-    value
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect()
 }
 
 #[tokio::test]
