@@ -105,23 +105,20 @@ impl<'a> Counter<'a> {
             }
             _ => {}
         }
-        if let Some((rows, place, source)) = self.rarest(conditions, &sources, few).await?
-            && rows < few
+        let bound = if is_default { few.max(MANY) } else { few };
+        if let Some((rows, place, source)) = self.rarest(conditions, &sources, bound).await?
+            && (rows < few || (is_default && source.is_ordered))
         {
             return Ok(Way::Drive(place, source));
         }
         if !is_default {
             return Ok(Way::Walk(index_of(sort)));
         }
-        // All are common: the index of the least common one, as far as that can be told cheaply.
         let ordered: Vec<(usize, Source)> = sources
             .into_iter()
             .filter(|(_, source)| source.is_ordered)
             .collect();
-        let best = match ordered.as_slice() {
-            [(place, source)] => Some((0, *place, *source)),
-            several => self.rarest(conditions, several, MANY).await?,
-        };
+        let best = self.rarest(conditions, &ordered, bound).await?;
         Ok(match best {
             Some((_, place, source)) => Way::Drive(place, source),
             None => Way::Walk(index_of(sort)),
