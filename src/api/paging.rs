@@ -1,5 +1,7 @@
 //! Queries and the links of pages, which every list has.
 
+use std::num::IntErrorKind;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::error::Error;
@@ -72,10 +74,11 @@ pub(super) fn bad(key: &str, rule: impl std::fmt::Display) -> Error {
 /// # Errors
 /// 400 when it is no integer from 0.
 pub(super) fn limit(key: &str, value: &str) -> Result<u32, Error> {
-    let limit = value
-        .parse::<u64>()
-        .map_err(|_| bad(key, "must be an integer from 0"))?;
-    Ok(u32::try_from(limit).unwrap_or(u32::MAX))
+    match value.parse() {
+        Ok(limit) => Ok(limit),
+        Err(e) if *e.kind() == IntErrorKind::PosOverflow => Ok(u32::MAX),
+        Err(_) => Err(bad(key, "must be an integer from 0")),
+    }
 }
 
 /// `asc` or `desc`.

@@ -438,7 +438,10 @@ mod tests {
         ] {
             assert!(parse(nothing).unwrap().matches_nothing, "{nothing}");
         }
-        assert_eq!(parse("limit=99999999999").unwrap().limit, Some(u32::MAX));
+        for huge in ["99999999999", "99999999999999999999999999"] {
+            let limit = parse(&format!("limit={huge}")).unwrap().limit;
+            assert_eq!(limit, Some(u32::MAX), "{huge}");
+        }
         assert!(parse("os_hidden=TRUE").unwrap().is_hidden);
     }
 }
