@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use super::client::Client;
@@ -116,6 +116,8 @@ impl Server {
 pub struct Laptop {
     pub client: Client,
     process: Child,
+    /// What it goes on to print: into a closed pipe it could not.
+    _stdout: Lines<BufReader<ChildStdout>>,
 }
 
 impl Laptop {
@@ -137,6 +139,7 @@ impl Laptop {
         Self {
             client: Client::new(address),
             process,
+            _stdout: lines,
         }
     }
 
