@@ -37,6 +37,7 @@ mod records;
 mod routes;
 mod site;
 mod tls;
+mod token_cache;
 mod update;
 mod upload;
 mod upload_clients;
