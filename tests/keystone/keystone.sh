@@ -21,13 +21,14 @@ URL="http://127.0.0.1:$PORT/v3"
 # It opens a service that only this machine can reach and that guards nothing.
 ADMIN_PASSWORD=oriel-test-password
 
-# Keystone reads the arguments of the process as its own.
+# Keystone reads the arguments of the process as its own. One thread: SQLite refuses one of two transactions that begin to
+# write at the same time, and Keystone answers that with 500.
 LAUNCH='
 import sys
 port = int(sys.argv.pop())
 from keystone.wsgi.api import application
 import waitress
-waitress.serve(application, host="127.0.0.1", port=port, threads=8)
+waitress.serve(application, host="127.0.0.1", port=port, threads=1)
 '
 
 store_processes() { echo keystone; }
@@ -52,9 +53,20 @@ key_repository = $DATA/credentials
 # Passwords of tests need no strength, and logins are many.
 password_hash_rounds = 4
 
-# A revocation counts at once, in every server on this database.
+# Without a cache it takes hundreds of statements of SQL to validate one token.
 [cache]
-enabled = false
+enabled = true
+backend = dogpile.cache.memory
+
+# What tests change counts at once, in every server on this database.
+[token]
+caching = false
+
+[revoke]
+caching = false
+
+[catalog]
+caching = false
 CONF
 }
 
