@@ -83,9 +83,7 @@ class Keystone:
                     "id": kind,
                     "type": kind,
                     "name": kind,
-                    "endpoints": [
-                        {"id": kind, "interface": "public", "region": "R", "region_id": "R", "url": url}
-                    ],
+                    "endpoints": [{"id": kind, "interface": "public", "region": "R", "region_id": "R", "url": url}],
                 }
                 for kind, url in endpoints.items()
             ],
@@ -98,10 +96,7 @@ def project_name(caller):
 
 
 def projects():
-    return [
-        {"id": c.project, "name": project_name(c), "domain_id": "default", "enabled": True}
-        for c in CALLERS
-    ]
+    return [{"id": c.project, "name": project_name(c), "domain_id": "default", "enabled": True} for c in CALLERS]
 
 
 def answer(request, status, body, headers=None):

@@ -16,7 +16,14 @@ from contextlib import suppress
 from importlib.metadata import entry_points
 
 # What the commands import at run time: plugins are entry points, the rest was seen to be loaded.
-GROUPS = ("cliff.formatter", "openstack.cli", "openstack.common", "openstack.image", "openstack.identity", "keystoneauth1")
+GROUPS = (
+    "cliff.formatter",
+    "openstack.cli",
+    "openstack.common",
+    "openstack.image",
+    "openstack.identity",
+    "keystoneauth1",
+)
 MODULES = (
     "glanceclient.shell", "glanceclient.v2.client", "glanceclient.v2.shell",
     "openstackclient.shell", "openstack.connection", "openstack.image.v2._proxy", "openstack.identity.v3._proxy",

@@ -5,14 +5,15 @@
 # The clients come from PyPI, once, into var/clients. Where this machine cannot have them a script exits with 77, and its
 # last line says why. The binary is the one that `cargo build` makes; ORIEL_BINARY may name another.
 
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 
 # The store starters know how to install from PyPI, and when a failure of that is no fault of this tree.
 export ORIEL_STORES_HOME="$PWD/var"
 STORE=clients
 . tests/stores/lib.sh
 mkdir -p "$LOG"
-export ORIEL_BINARY="${ORIEL_BINARY:-$PWD/${CARGO_TARGET_DIR:-target}/debug/oriel}"
+ORIEL_BINARY="$(realpath -m "${ORIEL_BINARY:-${CARGO_TARGET_DIR:-target}/debug/oriel}")"
+export ORIEL_BINARY
 
 install_clients() {
   # Two scripts may be at it at once: the second waits, and finds everything there.

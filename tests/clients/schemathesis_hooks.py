@@ -18,9 +18,7 @@ NAMES = {
 }
 
 
-@schemathesis.serializer(
-    "application/openstack-images-v2.0-json-patch", "application/openstack-images-v2.1-json-patch"
-)
+@schemathesis.serializer("application/openstack-images-v2.0-json-patch", "application/openstack-images-v2.1-json-patch")
 def json_patch(context, value):
     return json.dumps(value).encode()
 

@@ -11,9 +11,7 @@ from oriel import content
 
 OWN_ID = "0a1b2c3d-0000-4000-8000-00000000abcd"
 FORMATS = ["--disk-format", "raw", "--container-format", "bare"]
-TWO_STORES = (
-    '[store.main]\nendpoint = "embedded"\n[store.slow]\nendpoint = "embedded"\nbucket = "slow"\n'
-)
+TWO_STORES = '[store.main]\nendpoint = "embedded"\n[store.slow]\nendpoint = "embedded"\nbucket = "slow"\n'
 
 
 def test_create_from_a_file_with_everything_said(site):

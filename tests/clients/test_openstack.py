@@ -69,9 +69,7 @@ def test_create_with_a_wrong_size_fails_and_leaves_nothing(site):
 
 
 def test_create_of_another_format_than_claimed_says_why(site):
-    words = site.openstack.fails(
-        "image", "create", "odd", "--disk-format", "qcow2", "--file", site.file(content(5000))
-    )
+    words = site.openstack.fails("image", "create", "odd", "--disk-format", "qcow2", "--file", site.file(content(5000)))
     assert "disk_format qcow2 does not match" in words, words
     assert site.api.images() == []
 
@@ -297,8 +295,15 @@ def test_import_info_and_tasks(site):
 def test_import_by_a_method_that_is_not_there_is_refused_by_the_client(site):
     site.api.create(name="later")
     words = site.openstack.fails(
-        "image", "import", "later", "--method", "glance-download",
-        "--remote-region", "R", "--remote-image", OWN_ID,
+        "image",
+        "import",
+        "later",
+        "--method",
+        "glance-download",
+        "--remote-region",
+        "R",
+        "--remote-image",
+        OWN_ID,
     )
     assert "method is not supported by this deployment" in words, words
 

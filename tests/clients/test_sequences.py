@@ -349,7 +349,7 @@ def test_tempest_lists(tempest, alice):
 
 def test_tempest_negative(tempest, alice):
     absent = uuid.uuid4()
-    for path in (f"/v2/images/{absent}", "/v2/images/", f"/v2/images/!@$%^&*()"):
+    for path in (f"/v2/images/{absent}", "/v2/images/", "/v2/images/!@$%^&*()"):
         tempest(404, "GET", path)
         tempest(404, "DELETE", path)
     base = {"name": "bad", "container_format": "bare", "disk_format": "raw"}
