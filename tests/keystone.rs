@@ -14,11 +14,17 @@ mod support;
 mod access_rules;
 #[path = "keystone/cloud.rs"]
 mod cloud;
+#[path = "keystone/limits.rs"]
+mod limits;
 #[path = "keystone/outage.rs"]
 mod outage;
+#[path = "keystone/rbac.rs"]
+mod rbac;
 #[path = "keystone/secrets.rs"]
 mod secrets;
 #[path = "keystone/service_tokens.rs"]
 mod service_tokens;
+#[path = "keystone/site.rs"]
+mod site;
 #[path = "keystone/tokens.rs"]
 mod tokens;
