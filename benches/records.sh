@@ -50,7 +50,7 @@ TOML
   url=
   for _ in $(seq 100); do
     port="$(ss -Hltnp 2>/dev/null | grep "pid=${pids[-1]}," | awk '{print $4}' | sed 's/.*://' | sort -n | while read -r p; do
-      if curl -fsS -o /dev/null "http://127.0.0.1:$p/versions" 2>/dev/null; then echo "$p"; break; fi; done)"
+      if curl -fsS -o /dev/null "http://127.0.0.1:$p/versions" 2>/dev/null; then echo "$p"; break; fi; done || true)"
     if [ -n "$port" ]; then url="http://127.0.0.1:$port"; return; fi
     kill -0 "${pids[-1]}" 2>/dev/null || break
     sleep 0.1
