@@ -8,11 +8,12 @@ oriel="${ORIEL_BINARY:-${CARGO_TARGET_DIR:-target}/debug/oriel}"
 tests/clients/run.sh install >/dev/null
 tests/keystone/keystone.sh install >/dev/null
 export ORIEL_KEYSTONE_PORT="${ORIEL_KEYSTONE_PORT:-18781}"
+root="$PWD"
 dir="$(mktemp -d)"
 server=
 clean() {
   [ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
-  tests/keystone/keystone.sh stop >/dev/null 2>&1 || true
+  "$root/tests/keystone/keystone.sh" stop >/dev/null 2>&1 || true
   rm -rf "$dir"
 }
 trap clean EXIT
