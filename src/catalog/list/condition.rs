@@ -4,6 +4,7 @@
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::{Comparison, Filter, NumberColumn, TextColumn};
+use crate::catalog::db;
 use crate::image::{MemberStatus, ProjectId, Visibility};
 
 const MICROS: i64 = 1_000_000;
@@ -62,7 +63,7 @@ pub(super) enum Table {
 
 impl Table {
     /// The table with its short name.
-    pub(super) fn as_sql(self) -> &'static str {
+    fn as_sql(self) -> &'static str {
         match self {
             Table::Images => "images i",
             Table::Tags => "image_tags t",
@@ -79,6 +80,15 @@ impl Table {
             Table::Properties => ("p.image_id", "p.created_at"),
             Table::Members => ("m.image_id", "m.image_created_at"),
         }
+    }
+}
+
+impl Source {
+    /// The table, gone through by the index.
+    pub(super) fn push_table(self, query: &mut QueryBuilder<Sqlite>) {
+        query
+            .push(self.table.as_sql())
+            .push(db::by_index(self.index));
     }
 }
 
@@ -141,8 +151,16 @@ impl Condition {
         }
     }
 
+    /// Asks it of the rows of the index that finds them, after `WHERE`. Partial indexes want their own condition said.
+    pub(super) fn push_driving(&self, query: &mut QueryBuilder<Sqlite>, source: Source) {
+        if source.table == Table::Images {
+            query.push("i.deleted_at IS NULL AND ");
+        }
+        self.push_of_source(query);
+    }
+
     /// Asks it of the rows of its own table, after `WHERE` or `AND`.
-    pub(super) fn push_of_source(&self, query: &mut QueryBuilder<Sqlite>) {
+    fn push_of_source(&self, query: &mut QueryBuilder<Sqlite>) {
         match self {
             Condition::Filter(Filter::Tag(tag)) => {
                 query.push("t.value = ").push_bind(tag.clone());

@@ -11,9 +11,9 @@
 
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::condition::{Condition, Source, Table};
+use super::condition::{Condition, Source};
 use super::{Direction, SortKey};
-use crate::catalog::{Result, db};
+use crate::catalog::Result;
 
 /// Rows that are sorted rather than walked past.
 pub(super) const FEW: i64 = 10_000;
@@ -57,7 +57,9 @@ impl<'a> Counter<'a> {
         }
         let mut query =
             QueryBuilder::<Sqlite>::new("SELECT COUNT(*) AS found FROM (SELECT 1 FROM ");
-        push_source(&mut query, condition, source);
+        source.push_table(&mut query);
+        query.push(" WHERE ");
+        condition.push_driving(&mut query, source);
         query.push(" LIMIT ").push_bind(most).push(") AS counted");
         let row = query.build().fetch_one(&mut *self.db).await?;
         let rows = row.try_get("found")?;
@@ -123,25 +125,6 @@ impl<'a> Counter<'a> {
             Some((_, place, source)) => Way::Drive(place, source),
             None => Way::Walk(index_of(sort)),
         })
-    }
-}
-
-/// The table of a source by its index, and the condition as it is asked there.
-pub(super) fn push_source(query: &mut QueryBuilder<Sqlite>, condition: &Condition, source: Source) {
-    let table = source.table.as_sql();
-    query
-        .push(table)
-        .push(db::by_index(source.index))
-        .push(" WHERE ");
-    if source.table == Table::Images {
-        query.push("i.deleted_at IS NULL AND ");
-    }
-    condition.push_of_source(query);
-    // What the partial indexes of digests leave out.
-    match source.index {
-        "images_by_checksum" => drop(query.push(" AND i.checksum IS NOT NULL")),
-        "images_by_os_hash_value" => drop(query.push(" AND i.os_hash_value IS NOT NULL")),
-        _ => {}
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) fn build(
         push_part(&mut query, part, sort, limit);
     }
     query.push(")");
-    push_order(&mut query, "", sort);
+    push_order(&mut query, sort, &|key| key.as_sql().to_owned());
     query.push(" LIMIT ").push_bind(limit);
     query
 }
@@ -98,15 +98,19 @@ fn push_part(
     query.push(" FROM ");
     let driven_by = match part.way {
         Way::Drive(place, source) => {
+            source.push_table(query);
+            if source.table != Table::Images {
+                // Its rows lead to images, which are looked up one by one in this order and no other.
+                query.push(db::IN_THIS_ORDER).push("images i");
+            }
+            query.push(" WHERE ");
+            part.conditions[place].push_driving(query, source);
             if source.table != Table::Images {
                 let (id, _) = source.table.id_and_age();
-                push_joined(query, &part.conditions[place], source);
                 query
                     .push(" AND i.id = ")
                     .push(id)
                     .push(" AND i.deleted_at IS NULL");
-            } else {
-                plan::push_source(query, &part.conditions[place], source);
             }
             Some((place, source))
         }
@@ -133,34 +137,19 @@ fn push_part(
         (_, key) => format!("i.{}", key.as_sql()),
     };
     push_segment(query, &part.segment, sort, &names);
+    push_order(query, sort, &names);
+    query.push(" LIMIT ").push_bind(limit);
+}
+
+fn push_order(
+    query: &mut QueryBuilder<Sqlite>,
+    sort: &[(SortKey, Direction)],
+    names: &dyn Fn(SortKey) -> String,
+) {
     query.push(" ORDER BY ");
     for (place, (key, direction)) in sort.iter().enumerate() {
         query.push(if place == 0 { "" } else { ", " });
         query.push(names(*key)).push(direction.as_sql());
-    }
-    query.push(" LIMIT ").push_bind(limit);
-}
-
-/// A table of rows that lead to images, which are looked up one by one in this order and no other.
-fn push_joined(
-    query: &mut QueryBuilder<Sqlite>,
-    condition: &Condition,
-    source: super::condition::Source,
-) {
-    let table = source.table.as_sql();
-    query.push(table).push(db::by_index(source.index));
-    query.push(db::IN_THIS_ORDER).push("images i WHERE ");
-    condition.push_of_source(query);
-}
-
-fn push_order(query: &mut QueryBuilder<Sqlite>, prefix: &str, sort: &[(SortKey, Direction)]) {
-    query.push(" ORDER BY ");
-    for (place, (key, direction)) in sort.iter().enumerate() {
-        query.push(if place == 0 { "" } else { ", " });
-        query
-            .push(prefix)
-            .push(key.as_sql())
-            .push(direction.as_sql());
     }
 }
 
