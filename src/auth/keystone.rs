@@ -301,15 +301,10 @@ impl Desk {
         outcome
     }
 
-    /// `GET /v3/auth/tokens`; none for a token that Keystone refuses. A session that is no longer good is replaced once.
+    /// `GET /v3/auth/tokens`; none for a token that Keystone refuses.
     async fn validate(&self, token: HeaderValue, expiry: Expiry) -> Result<Option<Token>, Trouble> {
-        let session = self.sessions.current().await?;
-        let mut answer = self.http.ask(&question(&session, &token, expiry)).await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
-            self.sessions.forget(&session);
-            let session = self.sessions.current().await?;
-            answer = self.http.ask(&question(&session, &token, expiry)).await?;
-        }
+        let question = |session: &Session| question(session, &token, expiry);
+        let answer = self.sessions.ask(&self.http, question).await?;
         match answer.status {
             StatusCode::OK => Token::parse(&answer.body).map(Some),
             StatusCode::NOT_FOUND => Ok(None),

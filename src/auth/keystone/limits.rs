@@ -20,7 +20,7 @@ use super::client::{Http, Question};
 use super::credentials::LoginScope;
 use super::error::Error;
 use super::flights::Flights;
-use super::session::Sessions;
+use super::session::{Session, Sessions};
 use crate::config::{Faults, Keystone as Options};
 
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -192,32 +192,21 @@ impl Desk {
         Ok(place)
     }
 
-    /// A session that is no longer good is replaced once.
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        let mut is_second = false;
-        loop {
-            let session = self.sessions.current().await?;
-            let answer = self
-                .http
-                .ask(&Question {
-                    method: Method::GET,
-                    url: format!("{}/{path}", session.endpoint),
-                    headers: vec![(AUTH_TOKEN, session.token.clone())],
-                    body: Bytes::new(),
-                })
-                .await?;
-            return match answer.status {
-                StatusCode::OK => serde_json::from_slice(&answer.body)
-                    .map_err(|_| Error::Garbled("a list of limits")),
-                StatusCode::UNAUTHORIZED if !is_second => {
-                    self.sessions.forget(&session);
-                    is_second = true;
-                    continue;
-                }
-                StatusCode::UNAUTHORIZED => Err(Error::Refused),
-                StatusCode::FORBIDDEN => Err(Error::LimitsNotAllowed),
-                other => Err(Error::Status(other.as_u16())),
-            };
+        let question = |session: &Session| Question {
+            method: Method::GET,
+            url: format!("{}/{path}", session.endpoint),
+            headers: vec![(AUTH_TOKEN, session.token.clone())],
+            body: Bytes::new(),
+        };
+        let answer = self.sessions.ask(&self.http, question).await?;
+        match answer.status {
+            StatusCode::OK => {
+                serde_json::from_slice(&answer.body).map_err(|_| Error::Garbled("a list of limits"))
+            }
+            StatusCode::UNAUTHORIZED => Err(Error::Refused),
+            StatusCode::FORBIDDEN => Err(Error::LimitsNotAllowed),
+            other => Err(Error::Status(other.as_u16())),
         }
     }
 }

@@ -94,8 +94,24 @@ impl Sessions {
         }
     }
 
+    /// Puts a question under a session. One that is no longer good is replaced once.
+    pub(super) async fn ask(
+        &self,
+        http: &Http,
+        question: impl Fn(&Session) -> Question,
+    ) -> Result<Answer, Error> {
+        let session = self.current().await?;
+        let answer = http.ask(&question(&session)).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        self.forget(&session);
+        let session = self.current().await?;
+        http.ask(&question(&session)).await
+    }
+
     /// Forgets a session that Keystone has refused, unless there is a newer one.
-    pub(super) fn forget(&self, session: &Arc<Session>) {
+    fn forget(&self, session: &Arc<Session>) {
         let mut latest = self.desk.latest();
         if (latest.session.as_ref()).is_some_and(|latest| Arc::ptr_eq(latest, session)) {
             latest.session = None;
