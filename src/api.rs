@@ -26,6 +26,9 @@ mod versions;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
 
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
@@ -52,6 +55,12 @@ pub struct Parts {
     throttle: Arc<throttle::Throttle>,
     metrics: Arc<Metrics>,
     drains: drain::Drains,
+}
+
+/// 204, with the media type that the reference service gives its empty answers.
+fn no_content() -> Response {
+    let html = [(CONTENT_TYPE, "text/html; charset=UTF-8")];
+    (StatusCode::NO_CONTENT, html).into_response()
 }
 
 /// The API over its parts.

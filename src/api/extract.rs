@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::Shared;
@@ -13,6 +14,31 @@ use crate::image::ImageId;
 
 /// Most bytes of a JSON body. 128 properties of some kilobytes fit; an image does not.
 const JSON_LIMIT: usize = 1024 * 1024;
+
+/// The parameters of a path, decoded: a text, or a tuple of them.
+///
+/// # Errors
+/// 400 when they are not UTF-8.
+pub(super) async fn path_of<T: DeserializeOwned + Send>(
+    parts: &mut Parts,
+    shared: &Shared,
+) -> Result<T, Error> {
+    match Path::<T>::from_request_parts(parts, shared).await {
+        Ok(Path(path)) => Ok(path),
+        Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
+    }
+}
+
+/// The one parameter of a path that is no image's.
+pub(super) struct NamePath(pub(super) String);
+
+impl FromRequestParts<Shared> for NamePath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Error> {
+        path_of(parts, shared).await.map(Self)
+    }
+}
 
 /// The image's id in the path, not yet looked at: some routes have checks that come before it.
 pub(super) struct ImagePath(String);
@@ -41,10 +67,7 @@ impl FromRequestParts<Shared> for ImagePath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Error> {
-        match Path::<String>::from_request_parts(parts, shared).await {
-            Ok(Path(text)) => Ok(Self(text)),
-            Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
-        }
+        path_of(parts, shared).await.map(Self)
     }
 }
 
@@ -58,13 +81,11 @@ impl FromRequestParts<Shared> for TagPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Error> {
-        match Path::<(String, String)>::from_request_parts(parts, shared).await {
-            Ok(Path((image, tag))) => Ok(Self {
-                image: ImagePath(image),
-                tag,
-            }),
-            Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
-        }
+        let (image, tag) = path_of(parts, shared).await?;
+        Ok(Self {
+            image: ImagePath(image),
+            tag,
+        })
     }
 }
 

@@ -16,9 +16,6 @@ pub(super) mod upload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue};
-
 use super::Parts;
 use super::caller::Caller;
 use super::error::Error;
@@ -32,12 +29,6 @@ use crate::image::{
 };
 use crate::policy::Rule;
 use crate::telemetry::labels::LimitKind;
-
-/// What the reference service says of its empty answers.
-const EMPTY_HTML: [(HeaderName, HeaderValue); 1] = [(
-    CONTENT_TYPE,
-    HeaderValue::from_static("text/html; charset=UTF-8"),
-)];
 
 /// How long an answer waits for the store to remove bytes. The record is changed at once; the bytes follow even if the
 /// store is away.

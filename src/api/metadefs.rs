@@ -9,39 +9,19 @@ pub(super) mod properties;
 pub(super) mod resource_types;
 pub(super) mod tags;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::FromRequestParts;
 use http::request::Parts as RequestParts;
-use http::{StatusCode, header};
 use serde_json::Value as Json;
 
 use super::caller::Caller;
 use super::error::Error;
+use super::extract::path_of;
 use super::paging::{self, Pairs, bad};
 use super::{Parts, Shared};
 use crate::catalog::{self, Direction, PartPage, PartSortKey};
 use crate::image::ProjectId;
 use crate::metadef::{Attributes, Dated, Namespace, NamespaceVisibility, Part, namespace_path};
 use crate::policy::{Fields, Rule, Value};
-
-/// What the reference service says of its empty answers.
-const GONE: (StatusCode, [(header::HeaderName, &str); 1]) = (
-    StatusCode::NO_CONTENT,
-    [(header::CONTENT_TYPE, "text/html; charset=UTF-8")],
-);
-
-/// The namespace in the path.
-pub(super) struct NamespacePath(String);
-
-impl FromRequestParts<Shared> for NamespacePath {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut RequestParts, shared: &Shared) -> Result<Self, Error> {
-        match Path::<String>::from_request_parts(parts, shared).await {
-            Ok(Path(name)) => Ok(Self(name)),
-            Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
-        }
-    }
-}
 
 /// The namespace in the path, and a part of it.
 pub(super) struct PartPath {
@@ -53,10 +33,8 @@ impl FromRequestParts<Shared> for PartPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut RequestParts, shared: &Shared) -> Result<Self, Error> {
-        match Path::<(String, String)>::from_request_parts(parts, shared).await {
-            Ok(Path((namespace, part))) => Ok(Self { namespace, part }),
-            Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
-        }
+        let (namespace, part) = path_of(parts, shared).await?;
+        Ok(Self { namespace, part })
     }
 }
 

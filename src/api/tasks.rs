@@ -1,7 +1,7 @@
 //! `/v2/tasks` and `/v2/images/{id}/tasks` (contract 6.6): reading them.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::caller::Caller;
 use super::error::Error;
-use super::extract::{ImagePath, NoBody};
+use super::extract::{ImagePath, NamePath, NoBody};
 use super::paging::{self, Pairs, bad};
 use super::{Parts, Shared};
 use crate::catalog::{Direction, Task, TaskPage, TaskSortKey};
@@ -116,7 +116,7 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     caller: Caller,
     _: NoBody,
-    Path(id): Path<String>,
+    NamePath(id): NamePath,
 ) -> Result<Response, Error> {
     let task = shared.task(&caller, &id).await?;
     Ok(Json(TaskView::whole(&task)).into_response())
@@ -126,7 +126,7 @@ pub(super) async fn show(
 pub(super) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,
-    Path(id): Path<String>,
+    NamePath(id): NamePath,
 ) -> Result<Response, Error> {
     shared.task(&caller, &id).await?;
     Err(Error::MethodNotAllowed {

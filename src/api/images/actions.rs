@@ -1,14 +1,12 @@
 //! `POST /v2/images/{id}/actions/deactivate` and `…/reactivate` (contract 1.6).
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use axum::response::Response;
 
-use super::EMPTY_HTML;
-use crate::api::Shared;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, NoBody};
+use crate::api::{Shared, no_content};
 use crate::catalog::{self, Activation};
 use crate::policy::Rule;
 
@@ -57,7 +55,7 @@ async fn change(
     let image = shared.visible_image(caller, &id).await?;
     shared.enforce(caller, rule, &image)?;
     match shared.catalog.activate_image(&id, to).await {
-        Ok(()) => Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response()),
+        Ok(()) => Ok(no_content()),
         // 403 and not 409: so the reference service answers here.
         Err(catalog::Error::Transition(step)) => Err(Error::Forbidden(format!(
             "Not allowed to {} an image in status '{}'.",

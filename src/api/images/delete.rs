@@ -1,14 +1,12 @@
 //! `DELETE /v2/images/{id}` (contract 4.6).
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use axum::response::Response;
 
-use super::EMPTY_HTML;
-use crate::api::Shared;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, NoBody};
+use crate::api::{Shared, no_content};
 use crate::policy::Rule;
 
 /// The record disappears, then the bytes. An upload under way runs to its end and gets 410.
@@ -31,5 +29,5 @@ pub(in crate::api) async fn delete(
         .await
         .map_err(|e| about(&id, e))?;
     shared.remove_now(garbage).await;
-    Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response())
+    Ok(no_content())
 }

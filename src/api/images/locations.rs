@@ -1,16 +1,14 @@
 //! Where image data is: `GET /v2/images/{id}/locations` (contract 6.7) and `DELETE /v2/stores/{store}/{id}` (1.6).
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::request::Parts as RequestParts;
 
-use super::EMPTY_HTML;
-use crate::api::Shared;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
-use crate::api::extract::{ImagePath, NoBody};
+use crate::api::extract::{ImagePath, NoBody, path_of};
+use crate::api::{Shared, no_content};
 use crate::catalog;
 use crate::image::{Status, StoreId};
 use crate::policy::Rule;
@@ -37,13 +35,11 @@ impl FromRequestParts<Shared> for StoreImagePath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut RequestParts, shared: &Shared) -> Result<Self, Error> {
-        match Path::<(String, String)>::from_request_parts(parts, shared).await {
-            Ok(Path((store, image))) => Ok(Self {
-                store,
-                image: ImagePath::new(image),
-            }),
-            Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
-        }
+        let (store, image) = path_of(parts, shared).await?;
+        Ok(Self {
+            store,
+            image: ImagePath::new(image),
+        })
     }
 }
 
@@ -76,5 +72,5 @@ pub(in crate::api) async fn delete_from_store(
         e => about(&id, e),
     })?;
     shared.remove_now(vec![garbage]).await;
-    Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response())
+    Ok(no_content())
 }

@@ -1,18 +1,16 @@
 //! `/v2/images/{id}/members` (contract 1.6): whom a shared image is shared with, and what they answer.
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::request::Parts as RequestParts;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::EMPTY_HTML;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
-use crate::api::extract::{ImagePath, JsonObject, NoBody};
-use crate::api::{Parts, Shared};
+use crate::api::extract::{ImagePath, JsonObject, NoBody, path_of};
+use crate::api::{Parts, Shared, no_content};
 use crate::catalog::{self, Member};
 use crate::image::{Image, ImageId, MemberStatus, ProjectId, Visibility, rfc3339};
 use crate::policy::{Fields, Rule, Value as Attribute};
@@ -59,13 +57,11 @@ impl FromRequestParts<Shared> for MemberPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut RequestParts, shared: &Shared) -> Result<Self, Error> {
-        match Path::<(String, String)>::from_request_parts(parts, shared).await {
-            Ok(Path((image, member))) => Ok(Self {
-                image: ImagePath::new(image),
-                member,
-            }),
-            Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
-        }
+        let (image, member) = path_of(parts, shared).await?;
+        Ok(Self {
+            image: ImagePath::new(image),
+            member,
+        })
     }
 }
 
@@ -165,7 +161,7 @@ pub(in crate::api) async fn delete(
     shared.enforce(&caller, Rule::DeleteMember, &image)?;
     let project = path.member.as_str().into();
     match shared.catalog.delete_member(&image.id, &project).await {
-        Ok(()) => Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response()),
+        Ok(()) => Ok(no_content()),
         Err(catalog::Error::Missing) => Err(no_member(&path.member, &image)),
         Err(e) => Err(about(&image.id, e)),
     }

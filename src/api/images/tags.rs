@@ -1,14 +1,12 @@
 //! `PUT` and `DELETE /v2/images/{id}/tags/{tag}` (contract 1.6). Tags are UTF-8; Glance reads them as latin-1.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use axum::response::Response;
 
-use super::EMPTY_HTML;
-use crate::api::Shared;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{NoBody, TagPath};
+use crate::api::{Shared, no_content};
 use crate::image::Attributes;
 use crate::policy::Rule;
 
@@ -60,5 +58,5 @@ async fn change(
         Ok::<_, Error>(attributes.into())
     });
     updated.await.map_err(|e| about(&id, e))??;
-    Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response())
+    Ok(no_content())
 }

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
 
-use super::EMPTY_HTML;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::ImagePath;
 use crate::api::throttle::Place;
-use crate::api::{Parts, Shared};
+use crate::api::{Parts, Shared, no_content};
 use crate::image::{Image, Status};
 use crate::policy::Rule;
 use crate::store::Store;
@@ -56,7 +55,7 @@ pub(in crate::api) async fn upload(
         )
         .await
     {
-        Ok(_) => Ok((StatusCode::NO_CONTENT, EMPTY_HTML).into_response()),
+        Ok(_) => Ok(no_content()),
         Err(transfer::Error::Catalog(e)) => Err(about(&id, e)),
         Err(e) => Err(e.into()),
     }

@@ -8,12 +8,12 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{GONE, NamespacePath, about, enforce, enforce_own, may};
+use super::{about, enforce, enforce_own, may};
 use crate::api::caller::Caller;
 use crate::api::error::Error;
-use crate::api::extract::{JsonObject, NoBody};
+use crate::api::extract::{JsonObject, NamePath, NoBody};
 use crate::api::paging::{self, Pairs, bad};
-use crate::api::{Parts, Shared, versions};
+use crate::api::{Parts, Shared, no_content, versions};
 use crate::catalog::{Direction, NamespacePage, NamespaceSortKey};
 use crate::metadef::{Attributes, Contents, Definition, namespace_path, namespace_view};
 use crate::policy::Rule;
@@ -108,7 +108,7 @@ pub(in crate::api) async fn show(
     State(shared): State<Shared>,
     caller: Caller,
     _: NoBody,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Error> {
     let pairs = paging::pairs(text.as_deref().unwrap_or_default())?;
@@ -134,7 +134,7 @@ pub(in crate::api) async fn show(
 pub(in crate::api) async fn update(
     State(shared): State<Shared>,
     caller: Caller,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let attributes = Attributes::parse(&body, caller.project().cloned())?;
@@ -156,14 +156,14 @@ pub(in crate::api) async fn delete(
     State(shared): State<Shared>,
     caller: Caller,
     _: NoBody,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
 ) -> Result<Response, Error> {
     let namespace = shared
         .namespace(&caller, &name, Rule::DeleteMetadefNamespace)
         .await?;
     let deleted = shared.catalog.delete_namespace(&namespace.id).await;
     deleted.map_err(|e| about(&name, e))?;
-    Ok(GONE.into_response())
+    Ok(no_content())
 }
 
 /// The resource type that names are wanted for.

@@ -5,11 +5,11 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use super::{GONE, NamespacePath, PartPath};
-use crate::api::Shared;
+use super::PartPath;
 use crate::api::caller::Caller;
 use crate::api::error::Error;
-use crate::api::extract::{JsonObject, NoBody};
+use crate::api::extract::{JsonObject, NamePath, NoBody};
+use crate::api::{Shared, no_content};
 use crate::metadef::{Object, object_view};
 use crate::policy::Rule;
 
@@ -21,7 +21,7 @@ pub(in crate::api) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
     _: NoBody,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Error> {
     let namespace = shared
@@ -38,7 +38,7 @@ pub(in crate::api) async fn list(
 pub(in crate::api) async fn create(
     State(shared): State<Shared>,
     caller: Caller,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let object = Object::parse(&body)?;
@@ -55,13 +55,13 @@ pub(in crate::api) async fn delete_all(
     State(shared): State<Shared>,
     caller: Caller,
     _: NoBody,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
 ) -> Result<Response, Error> {
     let namespace = shared
         .namespace(&caller, &name, Rule::DeleteMetadefNamespace)
         .await?;
     shared.delete_parts::<Object>(&namespace).await?;
-    Ok(GONE.into_response())
+    Ok(no_content())
 }
 
 /// An object.
@@ -104,5 +104,5 @@ pub(in crate::api) async fn delete(
         .namespace(&caller, &path.namespace, Rule::DeleteMetadefObject)
         .await?;
     shared.delete_part::<Object>(&namespace, &path.part).await?;
-    Ok(GONE.into_response())
+    Ok(no_content())
 }

@@ -7,12 +7,12 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::namespaces::resource_type;
-use super::{GONE, NamespacePath, PartPath, enforce, may, no_part};
-use crate::api::Shared;
+use super::{PartPath, enforce, may, no_part};
 use crate::api::caller::Caller;
 use crate::api::error::Error;
-use crate::api::extract::{JsonObject, NoBody};
+use crate::api::extract::{JsonObject, NamePath, NoBody};
 use crate::api::paging;
+use crate::api::{Shared, no_content};
 use crate::metadef::{Association, Dated, Property, property_map, property_view};
 use crate::policy::Rule;
 
@@ -21,7 +21,7 @@ pub(in crate::api) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
     _: NoBody,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
 ) -> Result<Response, Error> {
     let namespace = shared
         .namespace(&caller, &name, Rule::GetMetadefProperties)
@@ -37,7 +37,7 @@ pub(in crate::api) async fn list(
 pub(in crate::api) async fn create(
     State(shared): State<Shared>,
     caller: Caller,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let property = Property::parse(&body)?;
@@ -54,13 +54,13 @@ pub(in crate::api) async fn delete_all(
     State(shared): State<Shared>,
     caller: Caller,
     _: NoBody,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
 ) -> Result<Response, Error> {
     let namespace = shared
         .namespace(&caller, &name, Rule::DeleteMetadefNamespace)
         .await?;
     shared.delete_parts::<Property>(&namespace).await?;
-    Ok(GONE.into_response())
+    Ok(no_content())
 }
 
 /// A property; for a resource type, by its name with the prefix, and under that name.
@@ -125,5 +125,5 @@ pub(in crate::api) async fn delete(
     shared
         .delete_part::<Property>(&namespace, &path.part)
         .await?;
-    Ok(GONE.into_response())
+    Ok(no_content())
 }

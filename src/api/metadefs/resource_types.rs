@@ -6,11 +6,11 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{GONE, NamespacePath, PartPath, enforce_own};
-use crate::api::Shared;
+use super::{PartPath, enforce_own};
 use crate::api::caller::Caller;
 use crate::api::error::Error;
-use crate::api::extract::{JsonObject, NoBody};
+use crate::api::extract::{JsonObject, NamePath, NoBody};
+use crate::api::{Shared, no_content};
 use crate::metadef::{Association, Dated, association_view, resource_type_view};
 use crate::policy::Rule;
 
@@ -31,7 +31,7 @@ pub(in crate::api) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
     _: NoBody,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
 ) -> Result<Response, Error> {
     let namespace = shared
         .namespace(&caller, &name, Rule::GetMetadefResourceType)
@@ -45,7 +45,7 @@ pub(in crate::api) async fn list(
 pub(in crate::api) async fn create(
     State(shared): State<Shared>,
     caller: Caller,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let association = Association::parse(&body)?;
@@ -69,5 +69,5 @@ pub(in crate::api) async fn delete(
     shared
         .delete_part::<Association>(&namespace, &path.part)
         .await?;
-    Ok(GONE.into_response())
+    Ok(no_content())
 }

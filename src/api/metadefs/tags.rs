@@ -6,11 +6,11 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::json;
 
-use super::{GONE, NamespacePath, PartPath, about, enforce};
-use crate::api::Shared;
+use super::{PartPath, about, enforce};
 use crate::api::caller::Caller;
 use crate::api::error::Error;
-use crate::api::extract::{JsonObject, NoBody};
+use crate::api::extract::{JsonObject, NamePath, NoBody};
+use crate::api::{Shared, no_content};
 use crate::catalog;
 use crate::metadef::{Tag, parse_tags, tag_view};
 use crate::policy::Rule;
@@ -23,7 +23,7 @@ pub(in crate::api) async fn list(
     State(shared): State<Shared>,
     caller: Caller,
     _: NoBody,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Error> {
     let namespace = shared
@@ -41,7 +41,7 @@ pub(in crate::api) async fn create_all(
     State(shared): State<Shared>,
     caller: Caller,
     headers: HeaderMap,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let tags = parse_tags(&body)?;
@@ -67,14 +67,14 @@ pub(in crate::api) async fn delete_all(
     State(shared): State<Shared>,
     caller: Caller,
     _: NoBody,
-    NamespacePath(name): NamespacePath,
+    NamePath(name): NamePath,
 ) -> Result<Response, Error> {
     let namespace = shared
         .namespace(&caller, &name, Rule::DeleteMetadefNamespace)
         .await?;
     enforce(&caller, Rule::DeleteMetadefTags, &namespace.attributes)?;
     shared.delete_parts::<Tag>(&namespace).await?;
-    Ok(GONE.into_response())
+    Ok(no_content())
 }
 
 /// A tag.
@@ -132,7 +132,7 @@ pub(in crate::api) async fn delete(
         .namespace(&caller, &path.namespace, Rule::DeleteMetadefTag)
         .await?;
     shared.delete_part::<Tag>(&namespace, &path.part).await?;
-    Ok(GONE.into_response())
+    Ok(no_content())
 }
 
 /// The words for yes are those of the reference service.
