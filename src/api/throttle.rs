@@ -4,7 +4,7 @@
 //! The rate is kept as one moment a project (the generic cell rate algorithm): the moment up to which its requests so far
 //! have used up its share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::config::Limits;
 
-/// When so many projects are remembered, those that use nothing up are looked for.
-const SWEEP_AT: usize = 1024;
+/// How often projects that use nothing up are looked for. Each look goes through all that are remembered.
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
 
 /// What a client waits before it tries again for a place among uploads or downloads.
 const RETRY_PLACE: Duration = Duration::from_secs(5);
@@ -32,6 +32,7 @@ pub(super) enum Place {
 pub(super) struct Throttle {
     limits: Limits,
     projects: DashMap<String, Use>,
+    swept: Mutex<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +78,7 @@ impl Throttle {
         Arc::new(Self {
             limits,
             projects: DashMap::new(),
+            swept: Mutex::new(Instant::now()),
         })
     }
 
@@ -142,10 +144,15 @@ impl Throttle {
         self.projects.entry(project.to_owned()).or_insert(nothing)
     }
 
+    /// Forgets projects that use nothing up; whoever finds it due does it alone.
     fn sweep(&self, now: Instant) {
-        if self.projects.len() >= SWEEP_AT {
-            self.projects.retain(|_, used| !used.is_idle(now));
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.duration_since(*swept) < SWEEP_EVERY {
+            return;
         }
+        *swept = now;
+        drop(swept);
+        self.projects.retain(|_, used| !used.is_idle(now));
     }
 }
 
@@ -207,7 +214,7 @@ mod tests {
             let _ = throttle.admit(&format!("project {n}"));
         }
         assert!(
-            throttle.projects.len() <= SWEEP_AT,
+            throttle.projects.len() <= 1024,
             "{}",
             throttle.projects.len()
         );
