@@ -1,25 +1,15 @@
 //! Where image data is, and the removal of one of its copies (contract 1.6, 4.5, 6.7).
 
 use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::client::{Answer, Client, full};
+use crate::support::client::{full, patch};
 use crate::support::content;
 use crate::support::copies::Copies;
 use crate::support::tokens::{Tokens, entry};
 use crate::support::upload::MIB;
 
 const SHOWN: &str = "[images]\nshow_direct_url = true\nshow_multiple_locations = true\n";
-
-async fn patch(client: &Client, path: &str, body: Value) -> Answer {
-    let headers = [(
-        "content-type",
-        "application/openstack-images-v2.1-json-patch",
-    )];
-    client
-        .send(Method::PATCH, path, &headers, full(body.to_string()))
-        .await
-}
 
 /// Two copies on a site with tokens; its client is the administrator's.
 async fn copies(tokens: &Tokens, tables: &str) -> Copies {

@@ -1,21 +1,10 @@
 //! Property protection (contract 4.2).
 
-use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::app::Options;
-use crate::support::client::{Answer, Client, full};
+use crate::support::client::{Client, patch};
 use crate::support::tokens::Tokens;
-
-async fn patch(client: &Client, path: &str, body: Value) -> Answer {
-    let headers = [(
-        "content-type",
-        "application/openstack-images-v2.1-json-patch",
-    )];
-    client
-        .send(Method::PATCH, path, &headers, full(body.to_string()))
-        .await
-}
 
 #[tokio::test]
 async fn protected_properties_are_created_read_changed_and_deleted_by_whom_the_file_names() {

@@ -196,6 +196,20 @@ impl Client {
     }
 }
 
+/// `PATCH` of an image in the dialect of today's clients.
+pub async fn patch(client: &Client, path: &str, body: Value) -> Answer {
+    let headers = [
+        (
+            "content-type",
+            "application/openstack-images-v2.1-json-patch",
+        ),
+        ("accept", "application/json"),
+    ];
+    client
+        .send(Method::PATCH, path, &headers, full(body.to_string()))
+        .await
+}
+
 /// A connection under full control.
 pub struct Raw(pub TcpStream);
 

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client, full};
+use super::client::{Answer, Client, full, patch};
 
 const PATCH: &str = "application/openstack-images-v2.1-json-patch";
 
@@ -314,13 +314,6 @@ fn letter(answer: &Answer, case: &str) -> char {
 
 fn visible(visibility: &str) -> Value {
     json!([{"op": "replace", "path": "/visibility", "value": visibility}])
-}
-
-async fn patch(client: &Client, path: &str, body: Value) -> Answer {
-    let headers = [("content-type", PATCH), ("accept", "application/json")];
-    client
-        .send(Method::PATCH, path, &headers, full(body.to_string()))
-        .await
 }
 
 async fn remove(admin: &Client, id: &str) {
