@@ -16,6 +16,7 @@ mod digest;
 mod ingest;
 mod lease;
 mod plan;
+mod publish;
 mod read;
 mod send;
 

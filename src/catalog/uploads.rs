@@ -180,7 +180,12 @@ impl Catalog {
     /// # Errors
     /// [`Error::Missing`] when the image was deleted meanwhile, [`Error::OverQuota`], [`Error::OverLimit`],
     /// [`Error::LeaseLost`].
-    pub async fn intend(&self, attempt: &AttemptId, intent: &Intent, limits: Limits) -> Result<()> {
+    pub async fn record_intent(
+        &self,
+        attempt: &AttemptId,
+        intent: &Intent,
+        limits: Limits,
+    ) -> Result<()> {
         let (this, attempt, intent) = (self.clone(), attempt.clone(), intent.clone());
         self.detached(async move {
             let text = serde_json::to_string(&intent).map_err(bad_row)?;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::send::settle_published;
+use super::publish::settle_published;
 use super::{Error, Result, Transfers};
 use crate::catalog::{self, Catalog, Garbage, OpenParts, Upload, now};
 use crate::image::AttemptId;
@@ -71,7 +71,7 @@ impl Transfers {
     /// When the catalog or a store is away; what was not settled is tried again.
     pub async fn recover(&self) -> Result<()> {
         for upload in self.catalog.list_abandoned_uploads().await? {
-            let direction = match self.settle(&upload).await {
+            let direction = match self.recover_attempt(&upload).await {
                 Ok(direction) => direction,
                 // One store that is away must not hold up the others.
                 Err(e) => {
@@ -85,7 +85,7 @@ impl Transfers {
         Ok(())
     }
 
-    async fn settle(&self, upload: &Upload) -> Result<Direction> {
+    async fn recover_attempt(&self, upload: &Upload) -> Result<Direction> {
         if let Some(intent) = &upload.intent {
             let store = self.stores.find(upload.store.as_str());
             let store = store.ok_or_else(|| Error::StoreUnknown(upload.store.to_string()))?;

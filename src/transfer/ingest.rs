@@ -7,7 +7,7 @@
 //! | client | error or idle limit in `read` | roll back |
 //! | store | error in `send` or `publish`, after retries | roll back, the store is cleaned later |
 //! | catalog | lease not renewed in time, or an error of a step | roll back, else the lease runs out and recovery acts |
-//! | the image | `intend` or `finish_upload` finds it deleted | roll back, 410 |
+//! | the image | `record_intent` or `finish_upload` finds it deleted | roll back, 410 |
 //! | this process | nobody renews the lease | recovery rolls forward if the object is whole, else back |
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::lease::{self, Reservation};
 use super::plan::PartPlan;
 use super::read::{Part, Reader, Received};
 use super::send::Sent;
-use super::{Error, Result, Transfers, cleanup, send};
+use super::{Error, Result, Transfers, cleanup, publish, send};
 use crate::catalog::{self, Intent, Limits, NewUpload, Upload};
 use crate::format::{self, INSPECTED_CONTAINER_FORMAT, Inspection};
 use crate::image::{AttemptId, DataFacts, Image};
@@ -117,7 +117,7 @@ impl Transfers {
         let lease = self.rules.lease;
         let (facts, sent) = tokio::select! {
             taken = self.take_in(job, &upload, body) => taken?,
-            lost = lease::keep(&self.catalog, attempt, lease) => return Err(lost),
+            lost = lease::renew_until_lost(&self.catalog, attempt, lease) => return Err(lost),
             () = self.stop.cancelled() => return Err(Error::Stopping),
         };
         // A PutObject is not dropped half-way: the store might still carry it out after the roll back has looked. A
@@ -128,7 +128,7 @@ impl Transfers {
         tokio::select! {
             done = &mut publishing => done,
             () = self.stop.cancelled(), if may_be_dropped => Err(Error::Stopping),
-            _ = lease::keep(&self.catalog, attempt, lease) => publishing.await,
+            _ = lease::renew_until_lost(&self.catalog, attempt, lease) => publishing.await,
         }
     }
 
@@ -176,14 +176,14 @@ impl Transfers {
     ) -> Result<Arc<Image>> {
         match self
             .catalog
-            .intend(&upload.attempt, &intent, job.limits)
+            .record_intent(&upload.attempt, &intent, job.limits)
             .await
         {
             Ok(()) => {}
             Err(catalog::Error::Missing) => return Err(Error::Gone),
             Err(e) => return Err(e.into()),
         }
-        let etag = send::publish(&job.store, upload, &intent.facts, sent).await?;
+        let etag = publish::publish(&job.store, upload, &intent.facts, sent).await?;
         match self
             .catalog
             .finish_upload(&upload.attempt, &intent, etag)

@@ -17,7 +17,11 @@ const RESERVATION_STEP: u64 = 64 * 1024 * 1024;
 /// Renews the lease until it is lost; the error says how. Never ends otherwise.
 ///
 /// A catalog that is away costs nothing as long as the lease runs: uploads in flight keep their grace.
-pub(super) async fn keep(catalog: &Catalog, attempt: &AttemptId, lease: Duration) -> Error {
+pub(super) async fn renew_until_lost(
+    catalog: &Catalog,
+    attempt: &AttemptId,
+    lease: Duration,
+) -> Error {
     let mut good_until = Instant::now() + lease;
     loop {
         tokio::time::sleep(lease / RENEWALS_PER_LEASE).await;
@@ -45,7 +49,7 @@ impl Reservation<'_> {
     ///
     /// # Errors
     /// Over the quota, or the catalog is away.
-    pub(super) async fn cover(&mut self, size: u64) -> Result<()> {
+    pub(super) async fn ensure_reserved(&mut self, size: u64) -> Result<()> {
         let is_unlimited = self.limits.storage_quota.is_none() && self.limits.size_total.is_none();
         if is_unlimited || size <= self.reserved {
             return Ok(());

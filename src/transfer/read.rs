@@ -111,7 +111,7 @@ impl Reader<'_> {
                 received: size,
             });
         }
-        self.reservation.cover(size).await
+        self.reservation.ensure_reserved(size).await
     }
 
     fn inspect(&mut self, frame: &Bytes) {

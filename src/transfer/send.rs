@@ -1,20 +1,16 @@
-//! The stage that sends parts to the store, and the publishing at the end.
+//! The stage that sends parts to the store. Nothing is visible yet when it ends; `publish` makes it so.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use super::Result;
+use super::publish::metadata;
 use super::read::Part;
-use super::{Error, Result};
 use crate::catalog::{Catalog, Upload};
-use crate::image::{AttemptId, DataFacts, ImageId};
-use crate::store::{self, Aborted, MultipartUpload, Store, UploadedPart};
-
-const IMAGE_ID: &str = "oriel-image-id";
-const ATTEMPT_ID: &str = "oriel-attempt-id";
+use crate::store::{MultipartUpload, Store, UploadedPart};
 
 /// What the store holds when the stream has ended: nothing visible yet.
 pub(super) enum Sent {
@@ -22,14 +18,6 @@ pub(super) enum Sent {
     Whole(Arc<Part>),
     /// Parts of an open multipart upload.
     Parts(MultipartUpload, Vec<UploadedPart>),
-}
-
-/// Every object says whose it is, so that bucket and catalog can be matched without each other.
-pub(super) fn metadata(image: &ImageId, attempt: &AttemptId) -> HashMap<String, String> {
-    HashMap::from([
-        (IMAGE_ID.to_owned(), image.to_string()),
-        (ATTEMPT_ID.to_owned(), attempt.to_string()),
-    ])
 }
 
 /// Sends parts as they come, a window of them at once. A failed part is tried again from memory by the SDK.
@@ -98,77 +86,4 @@ async fn open_upload(
         return Err(e.into());
     }
     Ok(multipart)
-}
-
-/// Makes the object visible in the store and returns its ETag. Whether a lost answer meant success is found out by
-/// looking.
-pub(super) async fn publish(
-    store: &Store,
-    upload: &Upload,
-    facts: &DataFacts,
-    sent: Sent,
-) -> Result<Option<String>> {
-    let published = match sent {
-        Sent::Whole(part) => {
-            store
-                .put(
-                    &upload.key,
-                    part.bytes.clone(),
-                    metadata(&upload.image, &upload.attempt),
-                )
-                .await
-        }
-        Sent::Parts(multipart, parts) => store.complete_upload(&multipart, parts).await,
-    };
-    match published {
-        Ok(Some(etag)) => Ok(Some(etag)),
-        // No ETag in the answer (Ceph RGW), or no answer: the object itself tells.
-        Ok(None) | Err(store::Error::Busy(_) | store::Error::Missing) => {
-            match find_published(store, upload, facts).await? {
-                Some(etag) => Ok(etag),
-                None => Err(Error::Store(
-                    published.err().unwrap_or(store::Error::Missing),
-                )),
-            }
-        }
-        Err(e) => Err(e.into()),
-    }
-}
-
-/// Looks for the object of an attempt: `Some(etag)` when it is there and is the one intended.
-pub(super) async fn find_published(
-    store: &Store,
-    upload: &Upload,
-    facts: &DataFacts,
-) -> Result<Option<Option<String>>, store::Error> {
-    match store.head(&upload.key).await {
-        Ok(object) => {
-            let is_ours = object.metadata.get(ATTEMPT_ID).map(String::as_str)
-                == Some(upload.attempt.as_str());
-            Ok((is_ours && object.size == facts.size).then_some(object.etag))
-        }
-        Err(store::Error::Missing) => Ok(None),
-        Err(e) => Err(e),
-    }
-}
-
-/// Like [`find_published`], for an attempt whose CompleteMultipartUpload may still be at work in the store: aborting
-/// settles which of the two won.
-pub(super) async fn settle_published(
-    store: &Store,
-    upload: &Upload,
-    facts: &DataFacts,
-) -> Result<Option<Option<String>>, store::Error> {
-    let found = find_published(store, upload, facts).await?;
-    let (None, Some(upload_id)) = (&found, &upload.upload_id) else {
-        return Ok(found);
-    };
-    let multipart = MultipartUpload {
-        key: upload.key.clone(),
-        upload_id: upload_id.clone(),
-    };
-    match store.abort_upload(&multipart).await? {
-        Aborted::Now => Ok(None),
-        Aborted::Before => find_published(store, upload, facts).await,
-    }
 }
