@@ -41,10 +41,10 @@ pub use protections::open as open_protections;
 pub use router::{ROUTES, Route};
 
 /// What the handlers share; clones are cheap.
-pub(crate) type Shared = Arc<Parts>;
+pub(crate) type SharedState = Arc<AppState>;
 
 /// The parts of the service that handlers use.
-pub struct Parts {
+pub struct AppState {
     config: Config,
     catalog: Catalog,
     transfers: Arc<Transfers>,
@@ -65,7 +65,7 @@ fn no_content() -> Response {
 
 /// The API over its parts.
 pub struct Api {
-    parts: Shared,
+    parts: SharedState,
 }
 
 impl Api {
@@ -83,7 +83,7 @@ impl Api {
         let schemas = schemas::Schemas::new(&config.images);
         let throttle = throttle::Throttle::new(config.limits.clone());
         Self {
-            parts: Arc::new(Parts {
+            parts: Arc::new(AppState {
                 config,
                 catalog,
                 transfers,

@@ -28,10 +28,10 @@ use tls::Tls;
 pub use crate::api::{ROUTES, Route};
 
 /// Connections that outlast the grace period are cut after this long, time enough to write a last answer.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const FINAL_FLUSH: Duration = Duration::from_secs(2);
 
 /// How long the start waits for the stores' buckets.
-const STORE_PATIENCE: Duration = Duration::from_secs(1);
+const BUCKET_WAIT: Duration = Duration::from_secs(1);
 
 /// The whole service, built and bound but not yet at work.
 pub struct App {
@@ -119,7 +119,7 @@ impl App {
     /// `server.drain_grace`, the rest is rolled back.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        jobs::prepare_stores(&self.transfers, STORE_PATIENCE, &tasks, &stop).await;
+        jobs::prepare_stores(&self.transfers, BUCKET_WAIT, &tasks, &stop).await;
         jobs::start(
             &self.transfers,
             self.config.transfer.lease.duration(),
@@ -161,7 +161,7 @@ impl App {
         self.transfers
             .drain(grace.saturating_sub(begun.elapsed()))
             .await;
-        connections.finish(LAST_WORDS).await;
+        connections.finish(FINAL_FLUSH).await;
         connections.cut().await;
         tasks.close();
         tasks.wait().await;

@@ -13,7 +13,7 @@ use crate::config::{AuthMode, Config, Faults};
 use crate::telemetry::metrics::Metrics;
 
 pub use identity::Identity;
-pub use keystone::{Keystone, ProjectLimits, Sighting};
+pub use keystone::{Keystone, KeystoneProbe, ProjectLimits};
 pub use token_file::TokenFile;
 
 /// Why a caller is not known.

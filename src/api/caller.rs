@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::Shared;
+use super::SharedState;
 use super::error::Error;
 use crate::auth::Identity;
 use crate::image::{Image, ProjectId, Viewer};
@@ -17,7 +17,7 @@ use crate::policy::{
 /// authentication layer.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    /// Whose eyes look at records.
+    /// Visibility context: which records the caller may know of.
     pub(super) viewer: Viewer,
     who: policy::Caller,
     policy: Arc<Policy>,
@@ -95,10 +95,10 @@ impl Caller {
     }
 }
 
-impl FromRequestParts<Shared> for Caller {
+impl FromRequestParts<SharedState> for Caller {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, _: &SharedState) -> Result<Self, Error> {
         // A route outside the authentication layer is a mistake of ours and must fail closed.
         parts
             .extensions

@@ -35,7 +35,7 @@ pub enum Error {
     /// 403.
     Forbidden(String),
     /// 404 for an image that is not there or not the caller's to see; one text for both.
-    NoImage(String),
+    NotFound(String),
     /// 404 for a route.
     NoRoute,
     /// 404 for an active image whose object is in none of its stores; logged as an error, since data is lost.
@@ -92,8 +92,8 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 
 impl Error {
     /// 404 in the words of the image API.
-    pub fn no_image(id: &str) -> Self {
-        Error::NoImage(format!("No image found with ID {id}"))
+    pub fn image_not_found(id: &str) -> Self {
+        Error::NotFound(format!("No image found with ID {id}"))
     }
 
     /// 403 for a rule that says no.
@@ -120,7 +120,7 @@ impl Error {
             Error::BadRequest(_) => StatusCode::BAD_REQUEST,
             Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Error::Forbidden(_) => StatusCode::FORBIDDEN,
-            Error::NoImage(_) | Error::NoRoute | Error::DataMissing(_) => StatusCode::NOT_FOUND,
+            Error::NotFound(_) | Error::NoRoute | Error::DataMissing(_) => StatusCode::NOT_FOUND,
             Error::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Error::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Error::Conflict(_) => StatusCode::CONFLICT,
@@ -143,7 +143,7 @@ impl Error {
         match self {
             Error::BadRequest(text)
             | Error::Forbidden(text)
-            | Error::NoImage(text)
+            | Error::NotFound(text)
             | Error::TooSlow(text)
             | Error::Conflict(text)
             | Error::Gone(text)
@@ -364,7 +364,7 @@ fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
 impl From<catalog::Error> for Error {
     fn from(e: catalog::Error) -> Self {
         match e {
-            catalog::Error::Missing => Error::NoImage("No image found".into()),
+            catalog::Error::Missing => Error::NotFound("No image found".into()),
             catalog::Error::Taken => Error::Conflict("Image ID already exists!".into()),
             catalog::Error::Transition(step) => Error::Conflict(step.to_string()),
             catalog::Error::Protected => {
@@ -452,7 +452,7 @@ impl From<metadef::Invalid> for Error {
 /// Names the image in the catalog's refusals that a handler passes on.
 pub(super) fn about(id: &ImageId, e: catalog::Error) -> Error {
     match e {
-        catalog::Error::Missing => Error::no_image(id.as_str()),
+        catalog::Error::Missing => Error::image_not_found(id.as_str()),
         catalog::Error::Taken => Error::Conflict(format!("Image ID {id} already exists!")),
         catalog::Error::Protected => {
             Error::Forbidden(format!("Image {id} is protected and cannot be deleted."))

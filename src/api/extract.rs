@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::Shared;
+use super::SharedState;
 use super::error::Error;
 use crate::image::ImageId;
 
@@ -21,7 +21,7 @@ const JSON_LIMIT: usize = 1024 * 1024;
 /// 400 when they are not UTF-8.
 pub(super) async fn path_of<T: DeserializeOwned + Send>(
     parts: &mut Parts,
-    shared: &Shared,
+    shared: &SharedState,
 ) -> Result<T, Error> {
     match Path::<T>::from_request_parts(parts, shared).await {
         Ok(Path(path)) => Ok(path),
@@ -32,10 +32,10 @@ pub(super) async fn path_of<T: DeserializeOwned + Send>(
 /// The one parameter of a path that is no image's.
 pub(super) struct NamePath(pub(super) String);
 
-impl FromRequestParts<Shared> for NamePath {
+impl FromRequestParts<SharedState> for NamePath {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, shared: &SharedState) -> Result<Self, Error> {
         path_of(parts, shared).await.map(Self)
     }
 }
@@ -53,7 +53,7 @@ impl ImagePath {
     /// # Errors
     /// 404 for a malformed one, never 400: clients look names up this way first.
     pub(super) fn id(&self) -> Result<ImageId, Error> {
-        self.0.parse().map_err(|_| Error::no_image(&self.0))
+        self.0.parse().map_err(|_| Error::image_not_found(&self.0))
     }
 }
 
@@ -63,10 +63,10 @@ impl std::fmt::Display for ImagePath {
     }
 }
 
-impl FromRequestParts<Shared> for ImagePath {
+impl FromRequestParts<SharedState> for ImagePath {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, shared: &SharedState) -> Result<Self, Error> {
         path_of(parts, shared).await.map(Self)
     }
 }
@@ -77,10 +77,10 @@ pub(super) struct TagPath {
     pub(super) tag: String,
 }
 
-impl FromRequestParts<Shared> for TagPath {
+impl FromRequestParts<SharedState> for TagPath {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, shared: &SharedState) -> Result<Self, Error> {
         let (image, tag) = path_of(parts, shared).await?;
         Ok(Self {
             image: ImagePath(image),
@@ -92,10 +92,10 @@ impl FromRequestParts<Shared> for TagPath {
 /// Refuses a request that carries a body: 400.
 pub(super) struct NoBody;
 
-impl FromRequestParts<Shared> for NoBody {
+impl FromRequestParts<SharedState> for NoBody {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, _: &SharedState) -> Result<Self, Error> {
         let length = parts
             .headers
             .get(CONTENT_LENGTH)
@@ -117,10 +117,10 @@ pub(super) struct JsonBody(pub(super) Value);
 /// A JSON object.
 pub(super) struct JsonObject(pub(super) Map<String, Value>);
 
-impl FromRequest<Shared> for JsonObject {
+impl FromRequest<SharedState> for JsonObject {
     type Rejection = Error;
 
-    async fn from_request(request: Request<Body>, shared: &Shared) -> Result<Self, Error> {
+    async fn from_request(request: Request<Body>, shared: &SharedState) -> Result<Self, Error> {
         match JsonBody::from_request(request, shared).await? {
             JsonBody(Value::Object(object)) => Ok(Self(object)),
             JsonBody(_) => Err(Error::BadRequest(
@@ -130,10 +130,10 @@ impl FromRequest<Shared> for JsonObject {
     }
 }
 
-impl FromRequest<Shared> for JsonBody {
+impl FromRequest<SharedState> for JsonBody {
     type Rejection = Error;
 
-    async fn from_request(request: Request<Body>, _: &Shared) -> Result<Self, Error> {
+    async fn from_request(request: Request<Body>, _: &SharedState) -> Result<Self, Error> {
         let limited = Limited::new(request.into_body(), JSON_LIMIT);
         #[expect(
             clippy::disallowed_methods,

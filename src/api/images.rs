@@ -16,10 +16,10 @@ pub(super) mod upload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Parts;
+use super::AppState;
 use super::caller::Caller;
 use super::error::Error;
-use super::throttle::{Place, Taken};
+use super::throttle::{Slot, TransferKind};
 use crate::auth::ProjectLimits;
 use crate::catalog::{Garbage, Limits};
 use crate::config::Limit;
@@ -32,9 +32,9 @@ use crate::telemetry::labels::LimitKind;
 
 /// How long an answer waits for the store to remove bytes. The record is changed at once; the bytes follow even if the
 /// store is away.
-const STORE_PATIENCE: Duration = Duration::from_secs(5);
+const REMOVAL_WAIT: Duration = Duration::from_secs(5);
 
-impl Parts {
+impl AppState {
     /// The image, if the caller may know of it; else 404 with one text for absent and hidden.
     pub(super) async fn visible_image(
         &self,
@@ -43,7 +43,7 @@ impl Parts {
     ) -> Result<Arc<Image>, Error> {
         match self.catalog.find_image(id).await? {
             Some(image) if caller.viewer.sees(&image) => Ok(image),
-            _ => Err(Error::no_image(id.as_str())),
+            _ => Err(Error::image_not_found(id.as_str())),
         }
     }
 
@@ -55,7 +55,7 @@ impl Parts {
         if caller.may_image(Rule::GetImage, image) {
             Err(Error::not_allowed(rule))
         } else {
-            Err(Error::no_image(image.id.as_str()))
+            Err(Error::image_not_found(image.id.as_str()))
         }
     }
 
@@ -71,17 +71,17 @@ impl Parts {
         }
     }
 
-    /// Takes a place among the caller's uploads or downloads.
-    fn enter(&self, caller: &Caller, place: Place) -> Result<Option<Taken>, Error> {
+    /// Takes a slot among the caller's uploads or downloads.
+    fn acquire_slot(&self, caller: &Caller, kind: TransferKind) -> Result<Option<Slot>, Error> {
         let Some(name) = caller.limited_as() else {
             return Ok(None);
         };
-        let kind = match place {
-            Place::Upload => LimitKind::Uploads,
-            Place::Download => LimitKind::Downloads,
+        let limit = match kind {
+            TransferKind::Upload => LimitKind::Uploads,
+            TransferKind::Download => LimitKind::Downloads,
         };
-        let entered = self.throttle.enter(name, place);
-        entered.map_err(|wait| self.too_many(kind, wait))
+        let slot = self.throttle.acquire(name, kind);
+        slot.map_err(|wait| self.too_many(limit, wait))
     }
 
     /// What the identity service lets a project hold; `None` where it is not asked.
@@ -176,7 +176,7 @@ impl Parts {
     /// Removes bytes, for as long as a client may wait for it; what is left stands in the garbage list.
     async fn remove_now(&self, garbage: Vec<Garbage>) {
         let removal = self.transfers.remove_in_background(garbage);
-        let _ = tokio::time::timeout(STORE_PATIENCE, removal).await;
+        let _ = tokio::time::timeout(REMOVAL_WAIT, removal).await;
     }
 }
 

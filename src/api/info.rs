@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::SharedState;
 use super::caller::Caller;
 use super::error::Error;
 use super::extract::NoBody;
@@ -46,7 +46,7 @@ pub(super) async fn import(_: Caller, _: NoBody) -> Response {
 }
 
 /// `GET /v2/info/stores`: the stores an upload may name.
-pub(super) async fn stores(State(shared): State<Shared>, _: Caller, _: NoBody) -> Response {
+pub(super) async fn stores(State(shared): State<SharedState>, _: Caller, _: NoBody) -> Response {
     let stores = shared.transfers.stores();
     let default = stores.default().name();
     let views: Vec<StoreView> = stores.iter().map(|store| view(store, default)).collect();
@@ -55,7 +55,7 @@ pub(super) async fn stores(State(shared): State<Shared>, _: Caller, _: NoBody) -
 
 /// `GET /v2/info/stores/detail`: how they are set up, in the words of the reference service's S3 driver.
 pub(super) async fn stores_detail(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
 ) -> Result<Response, Error> {
@@ -81,7 +81,7 @@ pub(super) async fn stores_detail(
 
 /// `GET /v2/info/usage`: what the caller's project uses of its limits; empty where there are none. No limit is -1.
 pub(super) async fn usage(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
 ) -> Result<Response, Error> {

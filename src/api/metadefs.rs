@@ -17,7 +17,7 @@ use super::caller::Caller;
 use super::error::Error;
 use super::extract::path_of;
 use super::paging::{self, Pairs, bad};
-use super::{Parts, Shared};
+use super::{AppState, SharedState};
 use crate::catalog::{self, Direction, PartPage, PartSortKey};
 use crate::image::ProjectId;
 use crate::metadef::{Attributes, Dated, Namespace, NamespaceVisibility, Part, namespace_path};
@@ -29,10 +29,13 @@ pub(super) struct PartPath {
     part: String,
 }
 
-impl FromRequestParts<Shared> for PartPath {
+impl FromRequestParts<SharedState> for PartPath {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut RequestParts, shared: &Shared) -> Result<Self, Error> {
+    async fn from_request_parts(
+        parts: &mut RequestParts,
+        shared: &SharedState,
+    ) -> Result<Self, Error> {
         let (namespace, part) = path_of(parts, shared).await?;
         Ok(Self { namespace, part })
     }
@@ -77,11 +80,11 @@ fn enforce_own(caller: &Caller, rule: Rule) -> Result<(), Error> {
 }
 
 fn no_namespace(name: &str) -> Error {
-    Error::NoImage(format!("No namespace found with name '{name}'."))
+    Error::NotFound(format!("No namespace found with name '{name}'."))
 }
 
 fn no_part<T: Part>(namespace: &Namespace, name: &str) -> Error {
-    Error::NoImage(format!(
+    Error::NotFound(format!(
         "No {} '{name}' found in namespace '{}'.",
         T::KIND,
         namespace.name()
@@ -118,7 +121,7 @@ fn protected(name: &str) -> Error {
     ))
 }
 
-impl Parts {
+impl AppState {
     /// The namespace, if the caller may know of it; else 404 with one text for absent and hidden.
     async fn seen_namespace(&self, caller: &Caller, name: &str) -> Result<Namespace, Error> {
         match self.catalog.find_namespace(name).await? {

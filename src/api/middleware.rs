@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::caller::Caller;
 use super::error::{Error, render};
 use super::versions::{self, PREFIXES};
-use super::{Shared, router};
+use super::{SharedState, router};
 use crate::auth;
 use crate::telemetry::labels::LimitKind;
 
@@ -31,7 +31,7 @@ struct Route(MatchedPath);
 
 /// Gives every request an id and a span, counts it, gives errors their body, and watches unread bodies.
 pub(super) async fn observe(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -80,7 +80,7 @@ fn request_id(headers: &HeaderMap) -> String {
 /// Paths before routing (contract 1.2): every version prefix means `/v2`, an unknown first segment gets the versions
 /// document, OPTIONS is answered on any path.
 pub(super) async fn negotiate(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -118,7 +118,7 @@ pub(super) async fn negotiate(
 
 /// Everything under `/v2` needs a caller, known route or not.
 pub(super) async fn authenticate(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -159,7 +159,7 @@ pub(super) async fn authenticate(
 }
 
 /// `/v2` without a slash, for clients that join URLs by hand.
-pub(super) async fn add_slash(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+pub(super) async fn add_slash(State(shared): State<SharedState>, headers: HeaderMap) -> Response {
     let to = format!("{}/v2/", versions::request_url(&shared, &headers));
     match HeaderValue::try_from(to) {
         Ok(to) => (StatusCode::FOUND, [(LOCATION, to)]).into_response(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Parts;
+use super::AppState;
 use super::caller::Caller;
 use super::error::Error;
 use crate::config::{Config, Fault, Faults, ProtectionFormat};
@@ -36,7 +36,7 @@ pub fn open(config: &Config) -> Result<Option<Protections>, Faults> {
 
 type Properties = BTreeMap<String, Option<String>>;
 
-impl Parts {
+impl AppState {
     /// Whether the caller may see the property.
     pub(super) fn may_read(&self, caller: &Caller, property: &str) -> bool {
         self.may_access(caller, Access::Read, property)

@@ -7,7 +7,9 @@ use axum::routing::{MethodFilter, MethodRouter, any, get};
 use http::Method;
 
 use super::error::Error;
-use super::{Shared, cors, images, info, metadefs, middleware, openapi, schemas, tasks, versions};
+use super::{
+    SharedState, cors, images, info, metadefs, middleware, openapi, schemas, tasks, versions,
+};
 use crate::policy::Rule;
 
 /// Methods that some route has; others are 501 on unknown paths.
@@ -43,7 +45,7 @@ macro_rules! routes {
             methods: &[$((stringify!($method), &[$(Rule::$rule),*])),+],
         }),+];
 
-        fn table() -> Router<Shared> {
+        fn table() -> Router<SharedState> {
             Router::new()$(.route(
                 $path,
                 fallback!($($fallback)?)(
@@ -235,7 +237,7 @@ routes! {
 }
 
 /// Every route, and the layers in order.
-pub(super) fn build(shared: &Shared) -> Router {
+pub(super) fn build(shared: &SharedState) -> Router {
     let v2 = table()
         .route("/v2", any(middleware::add_slash))
         .fallback(middleware::no_route)
@@ -258,7 +260,7 @@ pub(super) fn build(shared: &Shared) -> Router {
 }
 
 /// The methods of a route: others, HEAD included, are 405 with exactly this `Allow`.
-fn only(allow: &'static str, methods: MethodRouter<Shared>) -> MethodRouter<Shared> {
+fn only(allow: &'static str, methods: MethodRouter<SharedState>) -> MethodRouter<SharedState> {
     let refuse = move |request: Request| {
         let method = request.method().to_string();
         async move { Error::MethodNotAllowed { method, allow } }
@@ -268,7 +270,7 @@ fn only(allow: &'static str, methods: MethodRouter<Shared>) -> MethodRouter<Shar
 }
 
 /// A route that does not exist for any other method: 404.
-fn or_missing(_: &'static str, methods: MethodRouter<Shared>) -> MethodRouter<Shared> {
+fn or_missing(_: &'static str, methods: MethodRouter<SharedState>) -> MethodRouter<SharedState> {
     let missing = async || Error::NoRoute;
     methods.head(missing).fallback(missing)
 }

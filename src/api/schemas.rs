@@ -15,7 +15,7 @@ use http::Uri;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 
-use super::Shared;
+use super::SharedState;
 use super::error::Error;
 use super::extract::NoBody;
 use crate::config::Images;
@@ -57,7 +57,7 @@ impl Schemas {
 
 /// Answers with the document of the path; any caller may have it.
 pub(super) async fn show(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     _: NoBody,
     uri: Uri,
 ) -> Result<Response, Error> {

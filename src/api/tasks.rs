@@ -11,7 +11,7 @@ use super::caller::Caller;
 use super::error::Error;
 use super::extract::{ImagePath, NamePath, NoBody};
 use super::paging::{self, Pairs, bad};
-use super::{Parts, Shared};
+use super::{AppState, SharedState};
 use crate::catalog::{Direction, Task, TaskPage, TaskSortKey};
 use crate::image::{ImageId, Micros, ProjectId, rfc3339};
 use crate::policy::{Fields, Rule, Value as Attribute};
@@ -90,7 +90,7 @@ struct Tasks<'a> {
 
 /// `GET /v2/tasks`: a page of tasks.
 pub(super) async fn list(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Error> {
@@ -113,7 +113,7 @@ pub(super) async fn list(
 
 /// `GET /v2/tasks/{id}`.
 pub(super) async fn show(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     NamePath(id): NamePath,
@@ -124,7 +124,7 @@ pub(super) async fn show(
 
 /// `DELETE /v2/tasks/{id}`: a task cannot be deleted, but its absence is told first.
 pub(super) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     NamePath(id): NamePath,
 ) -> Result<Response, Error> {
@@ -137,7 +137,7 @@ pub(super) async fn delete(
 
 /// `GET /v2/images/{id}/tasks`: in the raw form that the reference service has here, other than that of `/v2/tasks`.
 pub(super) async fn list_of_image(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
@@ -154,10 +154,10 @@ pub(super) async fn list_of_image(
     Ok(Json(json!({"tasks": tasks})).into_response())
 }
 
-impl Parts {
+impl AppState {
     async fn task(&self, caller: &Caller, id: &str) -> Result<Task, Error> {
         caller.enforce_own(Rule::TasksApiAccess)?;
-        let absent = || Error::NoImage(format!("No task found with ID {id}"));
+        let absent = || Error::NotFound(format!("No task found with ID {id}"));
         let task = self.catalog.find_task(id).await?.ok_or_else(absent)?;
         let owner = Attribute::text_or_null(task.owner.as_ref().map(ProjectId::as_str));
         let target = [("project_id", owner.clone()), ("owner", owner)];
@@ -169,7 +169,7 @@ impl Parts {
     }
 }
 
-async fn page_of(shared: &Parts, caller: &Caller, pairs: &Pairs) -> Result<TaskPage, Error> {
+async fn page_of(shared: &AppState, caller: &Caller, pairs: &Pairs) -> Result<TaskPage, Error> {
     let images = &shared.config.images;
     let mut page = TaskPage {
         owner: None,
@@ -215,7 +215,7 @@ async fn page_of(shared: &Parts, caller: &Caller, pairs: &Pairs) -> Result<TaskP
     Ok(page)
 }
 
-async fn marker(shared: &Parts, id: &str) -> Result<String, Error> {
+async fn marker(shared: &AppState, id: &str) -> Result<String, Error> {
     let is_uuid = id.parse::<ImageId>().is_ok();
     if is_uuid && shared.catalog.find_task(id).await?.is_some() {
         Ok(id.to_owned())

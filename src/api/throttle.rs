@@ -15,12 +15,12 @@ use crate::config::Limits;
 /// How often projects that use nothing up are looked for. Each look goes through all that are remembered.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 
-/// What a client waits before it tries again for a place among uploads or downloads.
-const RETRY_PLACE: Duration = Duration::from_secs(5);
+/// What a client waits before it tries again for a slot among uploads or downloads.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What is limited in number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum TransferKind {
     /// An upload.
     Upload,
     /// A download.
@@ -44,10 +44,10 @@ struct Use {
 }
 
 impl Use {
-    fn of(&mut self, place: Place) -> &mut u32 {
-        match place {
-            Place::Upload => &mut self.uploads,
-            Place::Download => &mut self.downloads,
+    fn of(&mut self, kind: TransferKind) -> &mut u32 {
+        match kind {
+            TransferKind::Upload => &mut self.uploads,
+            TransferKind::Download => &mut self.downloads,
         }
     }
 
@@ -56,18 +56,18 @@ impl Use {
     }
 }
 
-/// A place that is taken until this is dropped.
+/// A slot, given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct Slot {
     throttle: Arc<Throttle>,
     project: String,
-    place: Place,
+    kind: TransferKind,
 }
 
-impl Drop for Taken {
+impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(mut used) = self.throttle.projects.get_mut(&self.project) {
-            let count = used.of(self.place);
+            let count = used.of(self.kind);
             *count = count.saturating_sub(1);
         }
     }
@@ -104,18 +104,18 @@ impl Throttle {
         Ok(())
     }
 
-    /// Takes a place, or `None` within it where they are not limited.
+    /// Takes a slot, or `None` within it where they are not limited.
     ///
     /// # Errors
     /// After how long to try again.
-    pub(super) fn enter(
+    pub(super) fn acquire(
         self: &Arc<Self>,
         project: &str,
-        place: Place,
-    ) -> Result<Option<Taken>, Duration> {
-        let most = match place {
-            Place::Upload => self.limits.uploads,
-            Place::Download => self.limits.downloads,
+        kind: TransferKind,
+    ) -> Result<Option<Slot>, Duration> {
+        let most = match kind {
+            TransferKind::Upload => self.limits.uploads,
+            TransferKind::Download => self.limits.downloads,
         };
         if most == 0 {
             return Ok(None);
@@ -123,15 +123,15 @@ impl Throttle {
         let now = Instant::now();
         self.sweep(now);
         let mut used = self.using(project, now);
-        let count = used.of(place);
+        let count = used.of(kind);
         if *count >= most {
-            return Err(RETRY_PLACE);
+            return Err(RETRY_AFTER);
         }
         *count += 1;
-        Ok(Some(Taken {
+        Ok(Some(Slot {
             throttle: Arc::clone(self),
             project: project.to_owned(),
-            place,
+            kind,
         }))
     }
 
@@ -189,26 +189,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn places_are_free_again_when_they_are_dropped() {
+    async fn slots_are_free_again_when_they_are_dropped() {
         let throttle = Throttle::new(limits());
-        let upload = throttle.enter("a", Place::Upload).unwrap();
-        assert!(throttle.enter("a", Place::Upload).is_err());
-        assert!(throttle.enter("b", Place::Upload).is_ok());
+        let upload = throttle.acquire("a", TransferKind::Upload).unwrap();
+        assert!(throttle.acquire("a", TransferKind::Upload).is_err());
+        assert!(throttle.acquire("b", TransferKind::Upload).is_ok());
         let downloads = [
-            throttle.enter("a", Place::Download).unwrap(),
-            throttle.enter("a", Place::Download).unwrap(),
+            throttle.acquire("a", TransferKind::Download).unwrap(),
+            throttle.acquire("a", TransferKind::Download).unwrap(),
         ];
-        assert!(throttle.enter("a", Place::Download).is_err());
+        assert!(throttle.acquire("a", TransferKind::Download).is_err());
         drop(downloads);
-        assert!(throttle.enter("a", Place::Download).is_ok());
+        assert!(throttle.acquire("a", TransferKind::Download).is_ok());
         drop(upload);
-        assert!(throttle.enter("a", Place::Upload).is_ok());
+        assert!(throttle.acquire("a", TransferKind::Upload).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn projects_that_use_nothing_are_forgotten() {
         let throttle = Throttle::new(limits());
-        let kept = throttle.enter("at work", Place::Download).unwrap();
+        let kept = throttle.acquire("at work", TransferKind::Download).unwrap();
         for n in 0..50_000 {
             tokio::time::advance(Duration::from_millis(1)).await;
             let _ = throttle.admit(&format!("project {n}"));
@@ -227,7 +227,12 @@ mod tests {
         let throttle = Throttle::new(Limits::default());
         for n in 0..100 {
             assert!(throttle.admit(&n.to_string()).is_ok());
-            assert!(throttle.enter("a", Place::Upload).unwrap().is_none());
+            assert!(
+                throttle
+                    .acquire("a", TransferKind::Upload)
+                    .unwrap()
+                    .is_none()
+            );
         }
         assert!(throttle.projects.is_empty());
     }

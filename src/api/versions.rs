@@ -6,7 +6,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 
-use super::Shared;
+use super::SharedState;
 use super::error::Error;
 
 /// Path prefixes that all mean version 2, for a site with named stores and without an image cache.
@@ -41,16 +41,16 @@ struct Link {
 }
 
 /// `GET /versions`: 200.
-pub(super) async fn versions(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+pub(super) async fn versions(State(shared): State<SharedState>, headers: HeaderMap) -> Response {
     document(StatusCode::OK, &shared, &headers)
 }
 
 /// `GET /` and every unknown first path segment: 300, which tempest insists on.
-pub(super) async fn choices(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+pub(super) async fn choices(State(shared): State<SharedState>, headers: HeaderMap) -> Response {
     document(StatusCode::MULTIPLE_CHOICES, &shared, &headers)
 }
 
-fn document(status: StatusCode, shared: &Shared, headers: &HeaderMap) -> Response {
+fn document(status: StatusCode, shared: &SharedState, headers: &HeaderMap) -> Response {
     let href = format!("{}/v2/", base_url(shared, headers));
     let version = |id| Version {
         id,
@@ -70,7 +70,7 @@ fn document(status: StatusCode, shared: &Shared, headers: &HeaderMap) -> Respons
     (status, axum::Json(document)).into_response()
 }
 
-fn base_url(shared: &Shared, headers: &HeaderMap) -> String {
+fn base_url(shared: &SharedState, headers: &HeaderMap) -> String {
     match &shared.config.server.public_endpoint {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => request_url(shared, headers),
@@ -78,7 +78,7 @@ fn base_url(shared: &Shared, headers: &HeaderMap) -> String {
 }
 
 /// Scheme and host as the client sees them.
-pub(super) fn request_url(shared: &Shared, headers: &HeaderMap) -> String {
+pub(super) fn request_url(shared: &SharedState, headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let scheme = match shared.config.server.tls_certificate {
         Some(_) => "https",
@@ -91,7 +91,7 @@ pub(super) fn request_url(shared: &Shared, headers: &HeaderMap) -> String {
 }
 
 /// `/healthcheck`: the process turns, and the catalog answers.
-pub(super) async fn healthcheck(State(shared): State<Shared>, request: Request) -> Response {
+pub(super) async fn healthcheck(State(shared): State<SharedState>, request: Request) -> Response {
     let method = request.method();
     if method != Method::GET && method != Method::HEAD {
         return Error::MethodNotAllowed {

@@ -41,9 +41,9 @@ use crate::config::{Faults, Keystone as Options};
 use crate::telemetry::labels::{LookupResult, ValidationOutcome};
 use crate::telemetry::metrics::Metrics;
 use cache::{Cache, Found};
-use client::{Http, Question, fault};
+use client::{Http, KeystoneRequest, fault};
 use credentials::LoginScope;
-use error::Error as Trouble;
+use error::Error as LookupError;
 use flights::Flights;
 use limits::Limits;
 pub use limits::ProjectLimits;
@@ -59,7 +59,7 @@ const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-acc
 const LONGEST_TOKEN: usize = 4096;
 
 /// Questions put to Keystone at once. More only wait there, and random tokens would open any number of connections.
-const QUESTIONS_AT_ONCE: usize = 64;
+const REQUESTS_AT_ONCE: usize = 64;
 
 /// While Keystone is away, stale tokens are served without a question for so long after one that failed.
 const AWAY_TIME: Duration = Duration::from_secs(5);
@@ -78,19 +78,19 @@ pub struct Keystone {
     challenge: String,
     service_token_roles: Vec<String>,
     service_type: String,
-    desk: Arc<Desk>,
+    inner: Arc<Inner>,
     flights: Flights<(Digest, Expiry), Answer>,
     limits: Option<Limits>,
 }
 
 /// The token, none for a refused one, or why neither is known.
-type Answer = Result<Option<Arc<Token>>, Arc<Trouble>>;
+type Answer = Result<Option<Arc<Token>>, Arc<LookupError>>;
 
 /// What a question needs, and what is learnt by it.
-struct Desk {
+struct Inner {
     http: Arc<Http>,
     sessions: Sessions,
-    turns: Semaphore,
+    permits: Semaphore,
     time_limit: Duration,
     cache: Cache,
     /// Until when Keystone counts as away.
@@ -100,7 +100,7 @@ struct Desk {
 
 /// What `oriel check` tells of Keystone.
 #[derive(Debug)]
-pub struct Sighting {
+pub struct KeystoneProbe {
     /// Where tokens are validated.
     pub endpoint: String,
     /// The roles of the service's own token.
@@ -125,7 +125,7 @@ impl Keystone {
             challenge: format!("Keystone uri=\"{uri}\""),
             service_token_roles: options.service_token_roles.clone(),
             service_type: options.service_type.clone(),
-            desk: Arc::new(Desk {
+            inner: Arc::new(Inner {
                 sessions: Sessions::open(
                     Arc::clone(&http),
                     options,
@@ -133,7 +133,7 @@ impl Keystone {
                     LoginScope::Project,
                 )?,
                 http,
-                turns: Semaphore::new(QUESTIONS_AT_ONCE),
+                permits: Semaphore::new(REQUESTS_AT_ONCE),
                 time_limit: options.request_timeout.duration(),
                 cache: Cache::new(options),
                 away: Mutex::default(),
@@ -183,23 +183,23 @@ impl Keystone {
     /// # Errors
     ///
     /// Whatever keeps the service from either.
-    pub async fn look(&self) -> Result<Sighting, Error> {
-        let looking = async {
-            let session = self.desk.sessions.current().await?;
+    pub async fn probe(&self) -> Result<KeystoneProbe, Error> {
+        let probing = async {
+            let session = self.inner.sessions.current().await?;
             let answer = self
-                .desk
+                .inner
                 .validate(session.token.clone(), Expiry::Enforced)
                 .await?;
-            answer.ok_or(Trouble::Garbled(
+            answer.ok_or(LookupError::Garbled(
                 "it does not know the token it has just given",
             ))?;
-            Ok(Sighting {
+            Ok(KeystoneProbe {
                 endpoint: session.endpoint.clone(),
                 roles: session.roles.clone(),
             })
         };
-        self.desk
-            .in_time(looking)
+        self.inner
+            .in_time(probing)
             .await
             .map_err(|e| Error::Unavailable(e.into()))
     }
@@ -218,7 +218,7 @@ impl Keystone {
 
     /// The token, from memory or from Keystone.
     async fn find(&self, text: &str, expiry: Expiry) -> Result<Arc<Token>, Error> {
-        let (cache, metrics) = (&self.desk.cache, &self.desk.metrics);
+        let (cache, metrics) = (&self.inner.cache, &self.inner.metrics);
         let Some(token) = header(text) else {
             return Err(Error::Invalid);
         };
@@ -232,14 +232,14 @@ impl Keystone {
                 metrics.token_looked_up(LookupResult::Hit);
                 return Err(Error::Invalid);
             }
-            Found::Stale(token) if self.desk.is_away() => {
+            Found::Stale(token) if self.inner.is_away() => {
                 metrics.token_looked_up(LookupResult::Stale);
                 return Ok(token);
             }
             Found::Stale(_) | Found::Nothing => {}
         }
-        let desk = Arc::clone(&self.desk);
-        let ask = move || async move { desk.learn(key, token, expiry).await }.boxed();
+        let inner = Arc::clone(&self.inner);
+        let ask = move || async move { inner.learn(key, token, expiry).await }.boxed();
         let trouble = match self.flights.join((key, expiry), ask).await {
             Ok(token) => {
                 metrics.token_looked_up(LookupResult::Miss);
@@ -263,7 +263,7 @@ impl Keystone {
     }
 }
 
-impl Desk {
+impl Inner {
     /// Asks Keystone about the token and keeps what it says.
     async fn learn(&self, key: Digest, token: HeaderValue, expiry: Expiry) -> Answer {
         // Somebody may have come to know it between this request's look and its turn.
@@ -273,7 +273,7 @@ impl Desk {
             Found::Stale(_) | Found::Nothing => {}
         }
         let asking = async {
-            let turn = self.turns.acquire().await;
+            let turn = self.permits.acquire().await;
             let _turn = turn.expect("the semaphore is never closed");
             let asked = Instant::now();
             let answer = self.validate(token, expiry).await?;
@@ -302,24 +302,28 @@ impl Desk {
     }
 
     /// `GET /v3/auth/tokens`; none for a token that Keystone refuses.
-    async fn validate(&self, token: HeaderValue, expiry: Expiry) -> Result<Option<Token>, Trouble> {
+    async fn validate(
+        &self,
+        token: HeaderValue,
+        expiry: Expiry,
+    ) -> Result<Option<Token>, LookupError> {
         let question = |session: &Session| question(session, &token, expiry);
         let answer = self.sessions.ask(&self.http, question).await?;
         match answer.status {
             StatusCode::OK => Token::parse(&answer.body).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
-            StatusCode::UNAUTHORIZED => Err(Trouble::Refused),
-            StatusCode::FORBIDDEN => Err(Trouble::NotAllowed),
-            other => Err(Trouble::Status(other.as_u16())),
+            StatusCode::UNAUTHORIZED => Err(LookupError::Refused),
+            StatusCode::FORBIDDEN => Err(LookupError::NotAllowed),
+            other => Err(LookupError::Status(other.as_u16())),
         }
     }
 
     async fn in_time<T>(
         &self,
-        asking: impl Future<Output = Result<T, Trouble>>,
-    ) -> Result<T, Trouble> {
+        asking: impl Future<Output = Result<T, LookupError>>,
+    ) -> Result<T, LookupError> {
         let outcome = tokio::time::timeout(self.time_limit, asking).await;
-        outcome.unwrap_or(Err(Trouble::Slow(self.time_limit)))
+        outcome.unwrap_or(Err(LookupError::Slow(self.time_limit)))
     }
 
     fn is_away(&self) -> bool {
@@ -328,7 +332,7 @@ impl Desk {
     }
 
     /// Remembers whether Keystone answers; a change is logged once.
-    fn note(&self, trouble: Option<&Arc<Trouble>>) {
+    fn note(&self, trouble: Option<&Arc<LookupError>>) {
         let until = trouble.map(|_| Instant::now() + AWAY_TIME);
         let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
         let was_away = std::mem::replace(&mut *away, until).is_some();
@@ -344,12 +348,12 @@ impl Desk {
     }
 }
 
-fn question(session: &Session, token: &HeaderValue, expiry: Expiry) -> Question {
+fn question(session: &Session, token: &HeaderValue, expiry: Expiry) -> KeystoneRequest {
     let query = match expiry {
         Expiry::Enforced => "",
         Expiry::Overlooked => "?allow_expired=1",
     };
-    Question {
+    KeystoneRequest {
         method: Method::GET,
         url: format!("{}/auth/tokens{query}", session.endpoint),
         headers: vec![

@@ -312,11 +312,11 @@ impl Catalog {
         for kind in scope::kinds(&page.scope) {
             let conditions: Vec<Condition> =
                 kind.into_iter().chain(filters.iter().cloned()).collect();
-            let way = counter.choose(&conditions, &page.sort, few).await?;
+            let path = counter.choose(&conditions, &page.sort, few).await?;
             for segment in segments(&page.sort, page.after.as_ref()) {
                 parts.push(Part {
                     conditions: conditions.clone(),
-                    way,
+                    path,
                     segment,
                 });
             }

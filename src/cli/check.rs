@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app;
-use crate::auth::{Authenticator, Sighting};
+use crate::auth::{Authenticator, KeystoneProbe};
 use crate::catalog::Catalog;
 use crate::config::{self, Config};
 use crate::store::{Probe, Store};
@@ -56,8 +56,8 @@ async fn check_identity(config: &Config) -> bool {
     let Authenticator::Keystone(keystone) = authenticator else {
         return report("identity", Ok::<_, anyhow::Error>(()));
     };
-    let sighting = keystone.look().await;
-    if let Ok(Sighting { endpoint, roles }) = &sighting {
+    let sighting = keystone.probe().await;
+    if let Ok(KeystoneProbe { endpoint, roles }) = &sighting {
         let roles = roles.join(", ");
         println!(
             "      identity: Keystone validates tokens at {endpoint}; the service's own roles are {roles}"

@@ -1,7 +1,7 @@
 //! Property protection (contract 4.2): which callers may create, read, change and delete which extra properties.
 //!
 //! The file is that of the reference service: sections whose names are regular expressions, searched anywhere in the
-//! name of a property; the first that matches decides. A property that none matches is nobody's.
+//! name of a property; the first that matches decides. A property that none matches is denied to everyone.
 
 use regex_lite::Regex;
 
@@ -12,11 +12,11 @@ use super::{Caller, Policy};
 pub enum Access {
     /// Give an image a property it does not have.
     Create,
-    /// See it.
+    /// Read its value.
     Read,
     /// Change its value.
     Update,
-    /// Take it away.
+    /// Delete it.
     Delete,
 }
 
@@ -90,7 +90,7 @@ impl Protections {
                     .map_err(|e| invalid(format!("'{name}' is no regular expression: {e}")))?;
                 sections.push(Section {
                     pattern,
-                    // What a section does not name is nobody's.
+                    // What a section does not name is denied to everyone.
                     permissions: [const { Permission::Nobody }; 4],
                 });
                 continue;

@@ -6,13 +6,13 @@ use axum::response::Response;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, NoBody};
-use crate::api::{Shared, no_content};
+use crate::api::{SharedState, no_content};
 use crate::catalog::{self, Activation};
 use crate::policy::Rule;
 
 /// Keeps the data from everybody but administrators.
 pub(in crate::api) async fn deactivate(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
@@ -29,7 +29,7 @@ pub(in crate::api) async fn deactivate(
 
 /// Opens it again.
 pub(in crate::api) async fn reactivate(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
@@ -45,7 +45,7 @@ pub(in crate::api) async fn reactivate(
 }
 
 async fn change(
-    shared: &Shared,
+    shared: &SharedState,
     caller: &Caller,
     path: &ImagePath,
     rule: Rule,

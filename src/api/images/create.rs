@@ -12,7 +12,7 @@ use super::rule_of;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::JsonObject;
-use crate::api::{Shared, versions};
+use crate::api::{SharedState, versions};
 use crate::catalog::now;
 use crate::image::{CreateRequest, ImageId};
 use crate::policy::Rule;
@@ -21,7 +21,7 @@ const STORE_IDS: HeaderName = HeaderName::from_static("openstack-image-store-ids
 
 /// A new record in status queued.
 pub(in crate::api) async fn create(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     headers: HeaderMap,
     JsonObject(body): JsonObject,

@@ -15,8 +15,8 @@ use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{ImagePath, NoBody};
 use crate::api::range::{self, RangeError, RangeSpec};
-use crate::api::throttle::Place;
-use crate::api::{Parts, Shared};
+use crate::api::throttle::TransferKind;
+use crate::api::{AppState, SharedState};
 use crate::image::{Image, Status};
 use crate::policy::Rule;
 use crate::store::ByteSpan;
@@ -25,7 +25,7 @@ const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
 /// Gives image data out, whole or a range of it. The checks stand in the contract's order (3.1).
 pub(in crate::api) async fn download(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
@@ -68,12 +68,12 @@ pub(in crate::api) async fn download(
     else {
         return Ok(answer(status, fields, Body::empty()));
     };
-    let place = shared.enter(&caller, Place::Download)?;
+    let slot = shared.acquire_slot(&caller, TransferKind::Download)?;
     let names: Vec<&str> = preferred.iter().map(String::as_str).collect();
     let delivery = shared.transfers.deliver(&image, size, span, &names).await?;
-    // The place is the stream's, and so taken till the last byte or till the client has gone.
+    // The slot is the stream's, and so taken till the last byte or till the client has gone.
     let stream = delivery.into_stream().inspect(move |_| {
-        let _ = &place;
+        let _ = &slot;
     });
     let body = Body::from_stream(stream);
     Ok(answer(
@@ -204,7 +204,7 @@ fn range_applies(headers: &HeaderMap, etag: Option<&HeaderValue>) -> bool {
 }
 
 /// `?prefer=a,b`: which stores to try first. Other keys have no meaning here.
-fn preferred_stores(shared: &Parts, query: &str) -> Result<Vec<String>, Error> {
+fn preferred_stores(shared: &AppState, query: &str) -> Result<Vec<String>, Error> {
     let mut preferred = Vec::new();
     for value in query
         .split('&')

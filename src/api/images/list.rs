@@ -9,7 +9,7 @@ use super::query::Query;
 use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::paging;
-use crate::api::{Parts, Shared};
+use crate::api::{AppState, SharedState};
 use crate::catalog::{Filter, Page, Scope};
 use crate::image::{Image, ImageView};
 use crate::policy::Rule;
@@ -27,7 +27,7 @@ struct Images<'a> {
 
 /// A page of images the caller sees.
 pub(in crate::api) async fn list(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Error> {
@@ -80,13 +80,13 @@ pub(in crate::api) async fn list(
     Ok(Json(body).into_response())
 }
 
-async fn marker(shared: &Parts, caller: &Caller, text: &str) -> Result<Image, Error> {
+async fn marker(shared: &AppState, caller: &Caller, text: &str) -> Result<Image, Error> {
     // A marker that is no image is the client's mistake here, not a missing page.
     let unknown = || Error::BadRequest(format!("No image found with ID {text} (marker)"));
     let id = text.parse().map_err(|_| unknown())?;
     match shared.visible_image(caller, &id).await {
         Ok(image) => Ok(Image::clone(&image)),
-        Err(Error::NoImage(_)) => Err(unknown()),
+        Err(Error::NotFound(_)) => Err(unknown()),
         Err(e) => Err(e),
     }
 }

@@ -8,14 +8,14 @@ use http::request::Parts as RequestParts;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, NoBody, path_of};
-use crate::api::{Shared, no_content};
+use crate::api::{SharedState, no_content};
 use crate::catalog;
 use crate::image::{Status, StoreId};
 use crate::policy::Rule;
 
 /// Every copy, for services that read the store themselves.
 pub(in crate::api) async fn list(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
@@ -31,10 +31,13 @@ pub(in crate::api) struct StoreImagePath {
     image: ImagePath,
 }
 
-impl FromRequestParts<Shared> for StoreImagePath {
+impl FromRequestParts<SharedState> for StoreImagePath {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut RequestParts, shared: &Shared) -> Result<Self, Error> {
+    async fn from_request_parts(
+        parts: &mut RequestParts,
+        shared: &SharedState,
+    ) -> Result<Self, Error> {
         let (store, image) = path_of(parts, shared).await?;
         Ok(Self {
             store,
@@ -45,7 +48,7 @@ impl FromRequestParts<Shared> for StoreImagePath {
 
 /// Removes the copy in one store; the last one stays.
 pub(in crate::api) async fn delete_from_store(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: StoreImagePath,
@@ -67,7 +70,7 @@ pub(in crate::api) async fn delete_from_store(
             step.from
         )),
         catalog::Error::Missing => {
-            Error::NoImage(format!("Image {id} has no data in store '{store}'."))
+            Error::NotFound(format!("Image {id} has no data in store '{store}'."))
         }
         e => about(&id, e),
     })?;

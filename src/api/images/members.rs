@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, JsonObject, NoBody, path_of};
-use crate::api::{Parts, Shared, no_content};
+use crate::api::{AppState, SharedState, no_content};
 use crate::catalog::{self, Member};
 use crate::image::{Image, ImageId, MemberStatus, ProjectId, Visibility, rfc3339};
 use crate::policy::{Fields, Rule, Value as Attribute};
@@ -53,10 +53,13 @@ pub(in crate::api) struct MemberPath {
     member: String,
 }
 
-impl FromRequestParts<Shared> for MemberPath {
+impl FromRequestParts<SharedState> for MemberPath {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut RequestParts, shared: &Shared) -> Result<Self, Error> {
+    async fn from_request_parts(
+        parts: &mut RequestParts,
+        shared: &SharedState,
+    ) -> Result<Self, Error> {
         let (image, member) = path_of(parts, shared).await?;
         Ok(Self {
             image: ImagePath::new(image),
@@ -67,7 +70,7 @@ impl FromRequestParts<Shared> for MemberPath {
 
 /// The rows the caller may see: all of them for the owner, its own for a member.
 pub(in crate::api) async fn list(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
@@ -87,7 +90,7 @@ pub(in crate::api) async fn list(
 
 /// One row; 404 for every reason not to show it.
 pub(in crate::api) async fn show(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: MemberPath,
@@ -103,7 +106,7 @@ pub(in crate::api) async fn show(
 
 /// Shares the image with a project. 200 and not 201: clients expect just that.
 pub(in crate::api) async fn create(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     path: ImagePath,
     JsonObject(body): JsonObject,
@@ -128,7 +131,7 @@ pub(in crate::api) async fn create(
 
 /// The answer of a project to the share. The owner cannot give it in its place.
 pub(in crate::api) async fn update(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     path: MemberPath,
     JsonObject(body): JsonObject,
@@ -152,7 +155,7 @@ pub(in crate::api) async fn update(
 
 /// Ends a share.
 pub(in crate::api) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: MemberPath,
@@ -167,7 +170,7 @@ pub(in crate::api) async fn delete(
     }
 }
 
-impl Parts {
+impl AppState {
     /// A visible image with a member list: 403 for any other visibility, to its owner and administrators too.
     async fn shared_image(
         &self,
@@ -212,7 +215,7 @@ fn may(caller: &Caller, rule: Rule, image: &Image, member: &ProjectId) -> bool {
 }
 
 fn no_member(member: &str, image: &Image) -> Error {
-    Error::NoImage(format!(
+    Error::NotFound(format!(
         "Project {member} is not a member of image {}.",
         image.id
     ))

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::Shared;
+use crate::api::SharedState;
 use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{ImagePath, NoBody};
@@ -12,7 +12,7 @@ use crate::policy::Rule;
 
 /// The record.
 pub(in crate::api) async fn show(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,

@@ -6,13 +6,13 @@ use axum::response::Response;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{NoBody, TagPath};
-use crate::api::{Shared, no_content};
+use crate::api::{SharedState, no_content};
 use crate::image::Attributes;
 use crate::policy::Rule;
 
 /// Adds a tag; one that is there already is fine.
 pub(in crate::api) async fn add(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: TagPath,
@@ -28,7 +28,7 @@ pub(in crate::api) async fn add(
 
 /// Removes a tag.
 pub(in crate::api) async fn remove(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: TagPath,
@@ -37,14 +37,14 @@ pub(in crate::api) async fn remove(
         if attributes.tags.remove(tag) {
             Ok(())
         } else {
-            Err(Error::NoImage(format!("Tag '{tag}' is not on the image.")))
+            Err(Error::NotFound(format!("Tag '{tag}' is not on the image.")))
         }
     })
     .await
 }
 
 async fn change(
-    shared: &Shared,
+    shared: &SharedState,
     caller: &Caller,
     TagPath { image, tag }: TagPath,
     change: impl FnOnce(&mut Attributes, &str) -> Result<(), Error> + Send + 'static,

@@ -10,7 +10,7 @@ use super::rule_of;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, JsonBody};
-use crate::api::{Parts, Shared};
+use crate::api::{AppState, SharedState};
 use crate::catalog::{self, Change};
 use crate::image::{Attributes, Dialect, Image, Location, LocationChange, Patch, Status};
 use crate::policy::Rule;
@@ -21,10 +21,10 @@ const V21: &str = "application/openstack-images-v2.1-json-patch";
 /// The body in one of the two dialects; the media type is looked at before a byte is read.
 pub(in crate::api) struct PatchBody(Patch);
 
-impl FromRequest<Shared> for PatchBody {
+impl FromRequest<SharedState> for PatchBody {
     type Rejection = Error;
 
-    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Error> {
+    async fn from_request(request: Request, shared: &SharedState) -> Result<Self, Error> {
         let dialect = dialect(request.headers()).ok_or(Error::UnsupportedPatch)?;
         let JsonBody(body) = JsonBody::from_request(request, shared).await?;
         Ok(Self(Patch::parse(&body, dialect)?))
@@ -33,7 +33,7 @@ impl FromRequest<Shared> for PatchBody {
 
 /// Changes attributes and properties: all operations or none.
 pub(in crate::api) async fn update(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     path: ImagePath,
     PatchBody(patch): PatchBody,
@@ -45,7 +45,7 @@ pub(in crate::api) async fn update(
     let updated = shared.catalog.update_image(&id, move |image| {
         // Visible and allowed a moment ago; the transaction has the record as it is now.
         if !who.viewer.sees(image) || !who.may_image(Rule::ModifyImage, image) {
-            return Err(Error::no_image(image.id.as_str()));
+            return Err(Error::image_not_found(image.id.as_str()));
         }
         let after = patch.apply(image, &parts.image_rules())?;
         check_policy(&who, &patch, image, &after)?;
@@ -63,7 +63,7 @@ pub(in crate::api) async fn update(
     Ok(Json(shared.view(&caller, &image)).into_response())
 }
 
-impl Parts {
+impl AppState {
     /// The copies that a patch takes from the image (contract 4.5). None can be added or exchanged: bytes come in by
     /// uploads only, so that nobody reads another's object by naming its place.
     fn given_up(

@@ -11,8 +11,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::ImagePath;
-use crate::api::throttle::Place;
-use crate::api::{Parts, Shared, no_content};
+use crate::api::throttle::TransferKind;
+use crate::api::{AppState, SharedState, no_content};
 use crate::image::{Image, Status};
 use crate::policy::Rule;
 use crate::store::Store;
@@ -23,7 +23,7 @@ const IMAGE_STORE: &str = "x-image-meta-store";
 
 /// Takes image data in. The checks stand in the contract's order (2.2); no byte of the body is read before the last.
 pub(in crate::api) async fn upload(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     path: ImagePath,
     headers: HeaderMap,
@@ -36,7 +36,7 @@ pub(in crate::api) async fn upload(
     let image = shared.visible_image(&caller, &id).await?;
     shared.enforce(&caller, Rule::UploadImage, &image)?;
     check_image(&image)?;
-    let _place = shared.enter(&caller, Place::Upload)?;
+    let _slot = shared.acquire_slot(&caller, TransferKind::Upload)?;
     let limits = shared.limits(image.owner.as_ref()).await?;
     let cap = shared.transfers.size_cap();
     if declared.is_some_and(|declared| declared > cap) {
@@ -112,7 +112,7 @@ fn decimal(text: &[u8], header: &str) -> Result<Option<u64>, Error> {
     Ok((number > 0).then_some(number))
 }
 
-fn store_of(shared: &Parts, headers: &HeaderMap) -> Result<Arc<Store>, Error> {
+fn store_of(shared: &AppState, headers: &HeaderMap) -> Result<Arc<Store>, Error> {
     let stores = shared.transfers.stores();
     let Some(name) = headers.get(IMAGE_STORE) else {
         return Ok(Arc::clone(stores.default()));

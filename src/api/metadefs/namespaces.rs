@@ -13,7 +13,7 @@ use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{JsonObject, NamePath, NoBody};
 use crate::api::paging::{self, Pairs, bad};
-use crate::api::{Parts, Shared, no_content, versions};
+use crate::api::{AppState, SharedState, no_content, versions};
 use crate::catalog::{Direction, NamespacePage, NamespaceSortKey};
 use crate::metadef::{Attributes, Contents, Definition, namespace_path, namespace_view};
 use crate::policy::Rule;
@@ -31,7 +31,7 @@ struct Namespaces {
 
 /// A page of namespaces the caller sees, each with the resource types it is for.
 pub(in crate::api) async fn list(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     RawQuery(text): RawQuery,
@@ -64,7 +64,7 @@ pub(in crate::api) async fn list(
 
 /// A new namespace with what is in it, all or nothing.
 pub(in crate::api) async fn create(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     headers: HeaderMap,
     JsonObject(body): JsonObject,
@@ -105,7 +105,7 @@ pub(in crate::api) async fn create(
 
 /// A namespace with everything in it; for a resource type, with its prefix.
 pub(in crate::api) async fn show(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     NamePath(name): NamePath,
@@ -132,7 +132,7 @@ pub(in crate::api) async fn show(
 
 /// Replaces the attributes; what is in the namespace stays.
 pub(in crate::api) async fn update(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     NamePath(name): NamePath,
     JsonObject(body): JsonObject,
@@ -153,7 +153,7 @@ pub(in crate::api) async fn update(
 
 /// The namespace disappears with everything in it.
 pub(in crate::api) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     NamePath(name): NamePath,
@@ -175,7 +175,7 @@ pub(super) fn resource_type(pairs: &Pairs) -> Option<&str> {
 
 /// The page, and the name of the namespace that it is to come after.
 fn page_of<'a>(
-    shared: &Parts,
+    shared: &AppState,
     caller: &Caller,
     pairs: &'a Pairs,
 ) -> Result<(NamespacePage, Option<&'a str>), Error> {

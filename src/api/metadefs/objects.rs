@@ -9,7 +9,7 @@ use super::PartPath;
 use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{JsonObject, NamePath, NoBody};
-use crate::api::{Shared, no_content};
+use crate::api::{SharedState, no_content};
 use crate::metadef::{Object, object_view};
 use crate::policy::Rule;
 
@@ -18,7 +18,7 @@ const SCHEMA: &str = "v2/schemas/metadefs/objects";
 
 /// A page of objects.
 pub(in crate::api) async fn list(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     NamePath(name): NamePath,
@@ -36,7 +36,7 @@ pub(in crate::api) async fn list(
 
 /// A new object.
 pub(in crate::api) async fn create(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     NamePath(name): NamePath,
     JsonObject(body): JsonObject,
@@ -52,7 +52,7 @@ pub(in crate::api) async fn create(
 
 /// Every object disappears.
 pub(in crate::api) async fn delete_all(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     NamePath(name): NamePath,
@@ -66,7 +66,7 @@ pub(in crate::api) async fn delete_all(
 
 /// An object.
 pub(in crate::api) async fn show(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: PartPath,
@@ -80,7 +80,7 @@ pub(in crate::api) async fn show(
 
 /// Replaces an object, its name included.
 pub(in crate::api) async fn update(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     path: PartPath,
     JsonObject(body): JsonObject,
@@ -95,7 +95,7 @@ pub(in crate::api) async fn update(
 
 /// An object disappears.
 pub(in crate::api) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: PartPath,

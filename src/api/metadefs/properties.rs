@@ -12,13 +12,13 @@ use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{JsonObject, NamePath, NoBody};
 use crate::api::paging;
-use crate::api::{Shared, no_content};
+use crate::api::{SharedState, no_content};
 use crate::metadef::{Association, Dated, Property, property_map, property_view};
 use crate::policy::Rule;
 
 /// Every property by name.
 pub(in crate::api) async fn list(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     NamePath(name): NamePath,
@@ -35,7 +35,7 @@ pub(in crate::api) async fn list(
 
 /// A new property.
 pub(in crate::api) async fn create(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     NamePath(name): NamePath,
     JsonObject(body): JsonObject,
@@ -51,7 +51,7 @@ pub(in crate::api) async fn create(
 
 /// Every property disappears.
 pub(in crate::api) async fn delete_all(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     NamePath(name): NamePath,
@@ -65,7 +65,7 @@ pub(in crate::api) async fn delete_all(
 
 /// A property; for a resource type, by its name with the prefix, and under that name.
 pub(in crate::api) async fn show(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: PartPath,
@@ -82,7 +82,7 @@ pub(in crate::api) async fn show(
         let prefix = association.part.prefix.unwrap_or_default();
         let without = name.strip_prefix(prefix.as_str());
         name = without.ok_or_else(|| {
-            Error::NoImage(format!(
+            Error::NotFound(format!(
                 "Property '{name}' does not begin with '{prefix}', the prefix for '{resource_type}'."
             ))
         })?;
@@ -90,7 +90,7 @@ pub(in crate::api) async fn show(
     let found = shared.part::<Property>(&namespace, name).await;
     // In the words of the request: the client does not know the name without the prefix.
     let mut property = found.map_err(|e| match e {
-        Error::NoImage(_) => no_part::<Property>(&namespace, &path.part),
+        Error::NotFound(_) => no_part::<Property>(&namespace, &path.part),
         other => other,
     })?;
     property.part.name = path.part;
@@ -99,7 +99,7 @@ pub(in crate::api) async fn show(
 
 /// Replaces a property, its name included.
 pub(in crate::api) async fn update(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     path: PartPath,
     JsonObject(body): JsonObject,
@@ -114,7 +114,7 @@ pub(in crate::api) async fn update(
 
 /// A property disappears.
 pub(in crate::api) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: PartPath,

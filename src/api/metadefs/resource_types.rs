@@ -10,13 +10,13 @@ use super::{PartPath, enforce_own};
 use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{JsonObject, NamePath, NoBody};
-use crate::api::{Shared, no_content};
+use crate::api::{SharedState, no_content};
 use crate::metadef::{Association, Dated, association_view, resource_type_view};
 use crate::policy::Rule;
 
 /// Every resource type that namespaces are or were for.
 pub(in crate::api) async fn list_all(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
 ) -> Result<Response, Error> {
@@ -28,7 +28,7 @@ pub(in crate::api) async fn list_all(
 
 /// What a namespace is for.
 pub(in crate::api) async fn list(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     NamePath(name): NamePath,
@@ -43,7 +43,7 @@ pub(in crate::api) async fn list(
 
 /// A new association. A resource type that is not known yet becomes known.
 pub(in crate::api) async fn create(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     NamePath(name): NamePath,
     JsonObject(body): JsonObject,
@@ -59,7 +59,7 @@ pub(in crate::api) async fn create(
 
 /// Ends an association; the resource type stays known.
 pub(in crate::api) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: PartPath,

@@ -10,7 +10,7 @@ use super::{PartPath, about, enforce};
 use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{JsonObject, NamePath, NoBody};
-use crate::api::{Shared, no_content};
+use crate::api::{SharedState, no_content};
 use crate::catalog;
 use crate::metadef::{Tag, parse_tags, tag_view};
 use crate::policy::Rule;
@@ -20,7 +20,7 @@ const APPEND: HeaderName = HeaderName::from_static("x-openstack-append");
 
 /// A page of tags.
 pub(in crate::api) async fn list(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     NamePath(name): NamePath,
@@ -38,7 +38,7 @@ pub(in crate::api) async fn list(
 
 /// Several tags, in the place of those that are there unless a header says otherwise.
 pub(in crate::api) async fn create_all(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     headers: HeaderMap,
     NamePath(name): NamePath,
@@ -64,7 +64,7 @@ pub(in crate::api) async fn create_all(
 
 /// Every tag disappears.
 pub(in crate::api) async fn delete_all(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     NamePath(name): NamePath,
@@ -79,7 +79,7 @@ pub(in crate::api) async fn delete_all(
 
 /// A tag.
 pub(in crate::api) async fn show(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: PartPath,
@@ -93,7 +93,7 @@ pub(in crate::api) async fn show(
 
 /// A new tag of the name in the path.
 pub(in crate::api) async fn create(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: PartPath,
@@ -108,7 +108,7 @@ pub(in crate::api) async fn create(
 
 /// Gives a tag another name.
 pub(in crate::api) async fn update(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     path: PartPath,
     JsonObject(body): JsonObject,
@@ -123,7 +123,7 @@ pub(in crate::api) async fn update(
 
 /// A tag disappears.
 pub(in crate::api) async fn delete(
-    State(shared): State<Shared>,
+    State(shared): State<SharedState>,
     caller: Caller,
     _: NoBody,
     path: PartPath,

@@ -97,12 +97,12 @@ fn data(disk_formats: &[String], container_formats: &[String]) -> Value {
         },
         "container_format": {
             "type": ["null", "string"],
-            "description": "What the disk is wrapped in",
+            "description": "Container format",
             "enum": formats(container_formats),
         },
         "disk_format": {
             "type": ["null", "string"],
-            "description": "How the disk is written down",
+            "description": "Disk format",
             "enum": formats(disk_formats),
         },
         "created_at": {
@@ -117,7 +117,7 @@ fn data(disk_formats: &[String], container_formats: &[String]) -> Value {
         },
         "tags": {
             "type": "array",
-            "description": "Words to find the image by",
+            "description": "Tags",
             "items": {"type": "string", "maxLength": 255},
         },
         "direct_url": {

@@ -35,7 +35,7 @@ pub(super) struct Http {
 }
 
 /// A question, to be put more than once if need be.
-pub(super) struct Question {
+pub(super) struct KeystoneRequest {
     pub(super) method: Method,
     pub(super) url: String,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
@@ -72,7 +72,7 @@ impl Http {
     }
 
     /// Puts the question, again after what may be a passing failure. The caller sets the limit in time.
-    pub(super) async fn ask(&self, question: &Question) -> Result<Answer, Error> {
+    pub(super) async fn ask(&self, question: &KeystoneRequest) -> Result<Answer, Error> {
         let mut attempt = 0;
         loop {
             let outcome = self.ask_once(question).await;
@@ -90,7 +90,7 @@ impl Http {
         }
     }
 
-    async fn ask_once(&self, question: &Question) -> Result<Answer, Error> {
+    async fn ask_once(&self, question: &KeystoneRequest) -> Result<Answer, Error> {
         let mut request = Request::new(Full::new(question.body.clone()));
         *request.method_mut() = question.method.clone();
         *request.uri_mut() = (question.url.parse())

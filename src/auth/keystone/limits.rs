@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::client::{Http, Question};
+use super::client::{Http, KeystoneRequest};
 use super::credentials::LoginScope;
 use super::error::Error;
 use super::flights::Flights;
@@ -43,13 +43,13 @@ pub struct ProjectLimits {
 
 /// Asks Keystone for limits.
 pub(super) struct Limits {
-    desk: Arc<Desk>,
+    inner: Arc<Inner>,
     flights: Flights<String, Result<ProjectLimits, Arc<Error>>>,
     cache_time: Duration,
     stale_time: Duration,
 }
 
-struct Desk {
+struct Inner {
     http: Arc<Http>,
     sessions: Sessions,
     endpoint_id: String,
@@ -86,7 +86,7 @@ impl Limits {
             return Ok(None);
         };
         Ok(Some(Self {
-            desk: Arc::new(Desk {
+            inner: Arc::new(Inner {
                 // Limits of other projects are shown to tokens for the whole deployment only.
                 sessions: Sessions::open(Arc::clone(http), options, auth_url, LoginScope::System)?,
                 http: Arc::clone(http),
@@ -103,16 +103,16 @@ impl Limits {
 
     /// The limits of a project.
     pub(super) async fn of(&self, project: &str) -> Result<ProjectLimits, Arc<Error>> {
-        let known = self.desk.known(project);
+        let known = self.inner.known(project);
         let age = known.map(|known| known.asked.elapsed());
         if let (Some(known), Some(age)) = (known, age)
             && age < self.cache_time
         {
             return Ok(known.limits);
         }
-        let desk = Arc::clone(&self.desk);
+        let inner = Arc::clone(&self.inner);
         let name = project.to_owned();
-        let ask = move || async move { desk.learn(name).await.map_err(Arc::new) }.boxed();
+        let ask = move || async move { inner.learn(name).await.map_err(Arc::new) }.boxed();
         match (self.flights.join(project.to_owned(), ask).await, known, age) {
             (Err(e), Some(known), Some(age)) if age < self.cache_time + self.stale_time => {
                 tracing::warn!(error = %e, "Keystone does not tell limits; those it told lately go on");
@@ -123,7 +123,7 @@ impl Limits {
     }
 }
 
-impl Desk {
+impl Inner {
     fn known(&self, project: &str) -> Option<Known> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(project).copied()
@@ -193,7 +193,7 @@ impl Desk {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        let question = |session: &Session| Question {
+        let question = |session: &Session| KeystoneRequest {
             method: Method::GET,
             url: format!("{}/{path}", session.endpoint),
             headers: vec![(AUTH_TOKEN, session.token.clone())],

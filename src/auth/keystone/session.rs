@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::client::{Answer, Http, Question};
+use super::client::{Answer, Http, KeystoneRequest};
 use super::credentials::{Credentials, LoginScope};
 use super::error::Error;
 use super::flights::Flights;
@@ -36,12 +36,12 @@ pub(super) struct Session {
 
 /// Keeps a session at hand.
 pub(super) struct Sessions {
-    desk: Arc<Desk>,
+    inner: Arc<Inner>,
     logins: Flights<(), Result<Arc<Session>, Arc<Error>>>,
 }
 
 /// What a login needs, and its outcome.
-struct Desk {
+struct Inner {
     http: Arc<Http>,
     options: Options,
     scope: LoginScope,
@@ -65,7 +65,7 @@ impl Sessions {
         scope: LoginScope,
     ) -> Result<Self, Faults> {
         Ok(Self {
-            desk: Arc::new(Desk {
+            inner: Arc::new(Inner {
                 http,
                 credentials: Credentials::open(options)?,
                 auth_url: versioned(auth_url),
@@ -79,13 +79,13 @@ impl Sessions {
 
     /// A session that is still good; logs in when there is none, or when it is about to end.
     pub(super) async fn current(&self) -> Result<Arc<Session>, Error> {
-        let session = self.desk.latest().session.clone();
+        let session = self.inner.latest().session.clone();
         let now = OffsetDateTime::now_utc();
         if let Some(session) = session.as_ref().filter(|s| now < s.renew_at) {
             return Ok(Arc::clone(session));
         }
-        let desk = Arc::clone(&self.desk);
-        let login = move || async move { desk.login().await.map_err(Arc::new) }.boxed();
+        let inner = Arc::clone(&self.inner);
+        let login = move || async move { inner.login().await.map_err(Arc::new) }.boxed();
         match (self.logins.join((), login).await, session) {
             (Ok(session), _) => Ok(session),
             // Not renewed, but not at its end either.
@@ -98,7 +98,7 @@ impl Sessions {
     pub(super) async fn ask(
         &self,
         http: &Http,
-        question: impl Fn(&Session) -> Question,
+        question: impl Fn(&Session) -> KeystoneRequest,
     ) -> Result<Answer, Error> {
         let session = self.current().await?;
         let answer = http.ask(&question(&session)).await?;
@@ -112,14 +112,14 @@ impl Sessions {
 
     /// Forgets a session that Keystone has refused, unless there is a newer one.
     fn forget(&self, session: &Arc<Session>) {
-        let mut latest = self.desk.latest();
+        let mut latest = self.inner.latest();
         if (latest.session.as_ref()).is_some_and(|latest| Arc::ptr_eq(latest, session)) {
             latest.session = None;
         }
     }
 }
 
-impl Desk {
+impl Inner {
     fn latest(&self) -> std::sync::MutexGuard<'_, Latest> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,7 +129,7 @@ impl Desk {
         if refused.is_some_and(|at| at.elapsed() < PAUSE_AFTER_REFUSAL) {
             return Err(Error::Refused);
         }
-        let question = Question {
+        let question = KeystoneRequest {
             method: Method::POST,
             url: format!("{}/auth/tokens", self.auth_url),
             headers: vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))],

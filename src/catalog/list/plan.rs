@@ -1,7 +1,7 @@
 //! How a list is found: what the planner of the database would have to guess is counted.
 //!
-//! There are two ways to a page. *Walk*: go through all images in the order of the list and keep those that fulfil every
-//! condition; good when many do. *Drive*: go through the rows of one condition by its index and sort what is left; good
+//! There are two ways to a page. *Ordered scan*: go through all images in the order of the list and keep those that fulfil every
+//! condition; good when many do. *Index*: go through the rows of one condition by its index and sort what is left; good
 //! when few fulfil it. A list that walks for a rare tag, or sorts a million rows for a common status, takes seconds, and a
 //! planner without statistics, or with old ones, does either. So the rows of each condition are counted first, up to a
 //! bound: that is half a millisecond a condition. Of the two ways the dearer one that is still taken, at a condition that
@@ -26,11 +26,11 @@ const VERY_FEW: i64 = 200;
 
 /// The way to the images of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum AccessPath {
     /// By the index of the condition at this place; sorted unless the index is in the list's order.
-    Drive(usize, Source),
+    Index(usize, Source),
     /// Through all images, by the index of the list's order.
-    Walk(&'static str),
+    OrderedScan(&'static str),
 }
 
 /// Counts conditions, each once for all the kinds of a list.
@@ -93,7 +93,7 @@ impl<'a> Counter<'a> {
         conditions: &[Condition],
         sort: &[(SortKey, Direction)],
         few: i64,
-    ) -> Result<Way> {
+    ) -> Result<AccessPath> {
         let is_default = is_default_order(sort);
         let sources: Vec<(usize, Source)> = conditions
             .iter()
@@ -101,9 +101,9 @@ impl<'a> Counter<'a> {
             .filter_map(|(place, condition)| Some((place, condition.source()?)))
             .collect();
         match sources.as_slice() {
-            [] => return Ok(Way::Walk(index_of(sort))),
+            [] => return Ok(AccessPath::OrderedScan(index_of(sort))),
             [(place, source)] if is_default && source.is_ordered => {
-                return Ok(Way::Drive(*place, *source));
+                return Ok(AccessPath::Index(*place, *source));
             }
             _ => {}
         }
@@ -111,10 +111,10 @@ impl<'a> Counter<'a> {
         if let Some((rows, place, source)) = self.rarest(conditions, &sources, bound).await?
             && (rows < few || (is_default && source.is_ordered))
         {
-            return Ok(Way::Drive(place, source));
+            return Ok(AccessPath::Index(place, source));
         }
         if !is_default {
-            return Ok(Way::Walk(index_of(sort)));
+            return Ok(AccessPath::OrderedScan(index_of(sort)));
         }
         let ordered: Vec<(usize, Source)> = sources
             .into_iter()
@@ -122,8 +122,8 @@ impl<'a> Counter<'a> {
             .collect();
         let best = self.rarest(conditions, &ordered, bound).await?;
         Ok(match best {
-            Some((_, place, source)) => Way::Drive(place, source),
-            None => Way::Walk(index_of(sort)),
+            Some((_, place, source)) => AccessPath::Index(place, source),
+            None => AccessPath::OrderedScan(index_of(sort)),
         })
     }
 }

@@ -3,7 +3,7 @@
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::condition::{Condition, Table};
-use super::plan::{self, Way};
+use super::plan::{self, AccessPath};
 use super::{Direction, SortKey, SortValue};
 use crate::catalog::db;
 use crate::catalog::rows::COLUMNS;
@@ -12,7 +12,7 @@ use crate::image::Image;
 /// One page of the union.
 pub(super) struct Part {
     pub(super) conditions: Vec<Condition>,
-    pub(super) way: Way,
+    pub(super) path: AccessPath,
     pub(super) segment: Segment,
 }
 
@@ -96,8 +96,8 @@ fn push_part(
             .push(column);
     }
     query.push(" FROM ");
-    let driven_by = match part.way {
-        Way::Drive(place, source) => {
+    let driven_by = match part.path {
+        AccessPath::Index(place, source) => {
             source.push_table(query);
             if source.table != Table::Images {
                 // Its rows lead to images, which are looked up one by one in this order and no other.
@@ -114,7 +114,7 @@ fn push_part(
             }
             Some((place, source))
         }
-        Way::Walk(index) => {
+        AccessPath::OrderedScan(index) => {
             query.push("images i").push(db::by_index(index));
             query.push(" WHERE i.deleted_at IS NULL");
             None
