@@ -9,12 +9,14 @@
 //! It exists only with a claim on the byte budget; waiting for the claim *is* the backpressure. An error in any stage
 //! ends all of them, and no stage outlives the function that joins them.
 
+mod attempt;
 mod budget;
 mod cleanup;
 mod deliver;
 mod digest;
 mod ingest;
 mod lease;
+mod pipeline;
 mod plan;
 mod publish;
 mod read;

@@ -14,22 +14,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body::Body;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::digest::{Digester, Digests};
-use super::lease::{self, Reservation};
+use super::attempt::Attempt;
+use super::pipeline::{Pipeline, Taken};
 use super::plan::PartPlan;
-use super::read::{Part, Reader, Received};
+use super::publish::publish;
+use super::read::Reader;
 use super::send::Sent;
-use super::{Error, Result, Transfers, cleanup, publish, send};
-use crate::catalog::{self, Intent, Limits, NewUpload, Upload};
+use super::{Error, Result, Transfers, cleanup};
+use crate::catalog::{self, Intent, Limits};
 use crate::format::{self, INSPECTED_CONTAINER_FORMAT, Inspection};
-use crate::image::{AttemptId, DataFacts, Image};
+use crate::image::{DataFacts, Image};
 use crate::store::Store;
 use crate::telemetry::labels::UploadOutcome;
-
-/// Parts that may wait between two stages. Each holds memory, so one: enough to keep both sides busy.
-const WAITING_PARTS: usize = 1;
 
 /// An upload that passed the checks of the API.
 pub struct Ingest {
@@ -60,8 +58,14 @@ impl Transfers {
         let task = self.tasks.spawn(async move {
             let _in_flight = this.metrics.upload_in_flight();
             let mut body = this.metrics.count_upload(body);
-            let attempt = AttemptId::random();
-            let result = this.attempt(&job, &attempt, &mut body).await;
+            let attempt = Arc::new(Attempt::new(
+                this.catalog.clone(),
+                Arc::clone(&job.store),
+                job.image.id.clone(),
+                this.rules.lease,
+                job.limits,
+            ));
+            let result = this.carry_out(&job, &attempt, &mut body).await;
             this.metrics.upload_ended(
                 result
                     .as_ref()
@@ -70,7 +74,7 @@ impl Transfers {
             // The client learns the outcome next; what it still sends is not ours to read.
             drop(body);
             let garbage = if result.is_err() {
-                this.roll_back(&attempt).await
+                attempt.roll_back().await
             } else {
                 None
             };
@@ -86,122 +90,50 @@ impl Transfers {
         }
     }
 
-    async fn attempt<B>(
+    async fn carry_out<B>(
         &self,
         job: &Ingest,
-        attempt: &AttemptId,
+        attempt: &Arc<Attempt>,
         body: &mut B,
     ) -> Result<Arc<Image>>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
     {
-        let key = format!("{}{}/{}", job.store.prefix(), job.image.id, attempt);
-        let new = NewUpload {
-            attempt: attempt.clone(),
-            image: job.image.id.clone(),
-            store: job.store.name().into(),
-            key: key.clone(),
-            lease: self.rules.lease,
-            reserve: job.declared.unwrap_or(0),
-            limits: job.limits,
-        };
-        self.catalog.begin_upload(new).await?;
-        let upload = Upload {
-            attempt: attempt.clone(),
-            image: job.image.id.clone(),
-            store: job.store.name().into(),
-            key,
-            upload_id: None,
-            intent: None,
-        };
-        let lease = self.rules.lease;
-        let (facts, sent) = tokio::select! {
-            taken = self.take_in(job, &upload, body) => taken?,
-            lost = lease::renew_until_lost(&self.catalog, attempt, lease) => return Err(lost),
+        attempt.begin(job.declared.unwrap_or(0)).await?;
+        let taken = tokio::select! {
+            taken = self.pipeline(job, attempt).run(body) => taken?,
+            lost = attempt.renew_until_lost() => return Err(lost),
             () = self.stop.cancelled() => return Err(Error::Stopping),
         };
+        let (facts, sent) = review(&job.image, taken)?;
         // A PutObject is not dropped half-way: the store might still carry it out after the roll back has looked. A
         // completion may be, since aborting the multipart upload settles which of the two came first. A lost lease is
         // found out by the catalog, and a process that ends meanwhile leaves its intent to recovery.
         let may_be_dropped = matches!(sent, Sent::Parts(..));
-        let mut publishing = std::pin::pin!(self.publish(job, &upload, Intent { facts }, sent));
+        let mut publishing = std::pin::pin!(make_active(attempt, Intent { facts }, sent));
         tokio::select! {
             done = &mut publishing => done,
             () = self.stop.cancelled(), if may_be_dropped => Err(Error::Stopping),
-            _ = lease::renew_until_lost(&self.catalog, attempt, lease) => publishing.await,
+            _ = attempt.renew_until_lost() => publishing.await,
         }
     }
 
-    /// Reads the body to its end; the bytes are in the store or in memory, and nothing is visible yet.
-    async fn take_in<B>(
-        &self,
-        job: &Ingest,
-        upload: &Upload,
-        body: &mut B,
-    ) -> Result<(DataFacts, Sent)>
-    where
-        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
-    {
+    fn pipeline<'a>(&'a self, job: &Ingest, attempt: &'a Arc<Attempt>) -> Pipeline<'a> {
         let reader = Reader {
             budget: &self.budget,
             plan: PartPlan::new(job.store.part_size(), job.declared, self.rules.size_cap),
             idle_timeout: self.rules.body_idle_timeout,
             declared: job.declared,
             cap: self.rules.size_cap,
-            reservation: Reservation {
-                catalog: &self.catalog,
-                attempt: &upload.attempt,
-                limits: job.limits,
-                reserved: job.declared.unwrap_or(0),
-            },
+            reservation: attempt.reservation(job.declared.unwrap_or(0)),
             inspection: (job.image.container_format.as_deref() == Some(INSPECTED_CONTAINER_FORMAT))
                 .then(Inspection::new),
         };
-        let (to_digest, digest_parts) = mpsc::channel(WAITING_PARTS);
-        let (to_send, send_parts) = mpsc::channel(WAITING_PARTS);
-        let (received, digests, sent) = tokio::try_join!(
-            reader.run(body, to_digest, to_send),
-            digest_parts_of(digest_parts, self.digests.start(self.rules.algorithm)),
-            send::send_parts(send_parts, &self.tasks, &job.store, &self.catalog, upload),
-        )?;
-        Ok((review(&job.image, received, digests)?, sent))
-    }
-
-    async fn publish(
-        &self,
-        job: &Ingest,
-        upload: &Upload,
-        intent: Intent,
-        sent: Sent,
-    ) -> Result<Arc<Image>> {
-        match self
-            .catalog
-            .record_intent(&upload.attempt, &intent, job.limits)
-            .await
-        {
-            Ok(()) => {}
-            Err(catalog::Error::Missing) => return Err(Error::Gone),
-            Err(e) => return Err(e.into()),
-        }
-        let etag = publish::publish(&job.store, upload, &intent.facts, sent).await?;
-        match self
-            .catalog
-            .finish_upload(&upload.attempt, &intent, etag)
-            .await
-        {
-            Err(catalog::Error::Missing) => Err(Error::Gone),
-            done => Ok(done?),
-        }
-    }
-
-    /// Gives the attempt up in the catalog. When that fails the lease runs out and recovery does it.
-    async fn roll_back(&self, attempt: &AttemptId) -> Option<catalog::Garbage> {
-        match self.catalog.roll_back(attempt).await {
-            Ok(garbage) => garbage,
-            Err(e) => {
-                tracing::warn!(upload.attempt = %attempt, error = &e as &dyn std::error::Error, "upload not rolled back, recovery will do it");
-                None
-            }
+        Pipeline {
+            reader,
+            digester: self.digests.start(self.rules.algorithm),
+            attempt,
+            tasks: &self.tasks,
         }
     }
 
@@ -219,20 +151,17 @@ impl Transfers {
     }
 }
 
-async fn digest_parts_of(
-    mut parts: mpsc::Receiver<Arc<Part>>,
-    mut digester: Digester,
-) -> Result<Digests> {
-    while let Some(part) = parts.recv().await {
-        digester = digester.update(part.bytes.clone()).await?;
-    }
-    Ok(digester.finish())
+/// Publishes reviewed bytes and makes the image active with them.
+async fn make_active(attempt: &Attempt, intent: Intent, sent: Sent) -> Result<Arc<Image>> {
+    attempt.record_intent(&intent).await?;
+    let etag = publish(attempt.store(), attempt.upload(), &intent.facts, sent).await?;
+    attempt.finish(&intent, etag).await
 }
 
 /// Everything that is known of the bytes, before anything becomes visible.
-fn review(image: &Image, received: Received, digests: Digests) -> Result<DataFacts> {
+fn review(image: &Image, taken: Taken) -> Result<(DataFacts, Sent)> {
     let claimed = image.disk_format.as_deref().unwrap_or_default();
-    let virtual_size = match received.inspection {
+    let virtual_size = match taken.inspection {
         Some(inspection) => {
             let rules = format::Rules {
                 require_match: true,
@@ -242,11 +171,12 @@ fn review(image: &Image, received: Received, digests: Digests) -> Result<DataFac
         }
         None => None,
     };
-    Ok(DataFacts {
-        size: received.size,
+    let facts = DataFacts {
+        size: taken.size,
         virtual_size,
-        checksum: digests.checksum,
-        os_hash_algo: digests.algorithm.as_str().to_owned(),
-        os_hash_value: digests.hash,
-    })
+        checksum: taken.digests.checksum,
+        os_hash_algo: taken.digests.algorithm.as_str().to_owned(),
+        os_hash_value: taken.digests.hash,
+    };
+    Ok((facts, taken.sent))
 }

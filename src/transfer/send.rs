@@ -7,10 +7,10 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::Result;
+use super::attempt::Attempt;
 use super::publish::metadata;
 use super::read::Part;
-use crate::catalog::{Catalog, Upload};
-use crate::store::{MultipartUpload, Store, UploadedPart};
+use crate::store::{MultipartUpload, UploadedPart};
 
 /// What the store holds when the stream has ended: nothing visible yet.
 pub(super) enum Sent {
@@ -23,10 +23,8 @@ pub(super) enum Sent {
 /// Sends parts as they come, a window of them at once. A failed part is tried again from memory by the SDK.
 pub(super) async fn send_parts(
     mut parts: mpsc::Receiver<Arc<Part>>,
+    attempt: &Arc<Attempt>,
     tasks: &TaskTracker,
-    store: &Arc<Store>,
-    catalog: &Catalog,
-    upload: &Upload,
 ) -> Result<Sent> {
     let Some(first) = parts.recv().await else {
         // The reader failed before its first part; its error is the one to report.
@@ -35,13 +33,8 @@ pub(super) async fn send_parts(
     if first.is_last {
         return Ok(Sent::Whole(first));
     }
-    let multipart = tasks
-        .spawn(open_upload(
-            Arc::clone(store),
-            catalog.clone(),
-            upload.clone(),
-        ))
-        .await??;
+    let multipart = tasks.spawn(open_upload(Arc::clone(attempt))).await??;
+    let store = attempt.store();
 
     let rest = stream::unfold(parts, async |mut parts| {
         parts.recv().await.map(|part| (part, parts))
@@ -62,18 +55,12 @@ pub(super) async fn send_parts(
 
 /// Opens the multipart upload and records it. Runs to its end also when the client has left: a request that is dropped
 /// half-way may still be carried out by the store, and then nobody would know of the upload.
-async fn open_upload(
-    store: Arc<Store>,
-    catalog: Catalog,
-    upload: Upload,
-) -> Result<MultipartUpload> {
+async fn open_upload(attempt: Arc<Attempt>) -> Result<MultipartUpload> {
+    let (store, upload) = (attempt.store(), attempt.upload());
     let multipart = store
         .create_upload(&upload.key, metadata(&upload.image, &upload.attempt))
         .await?;
-    if let Err(e) = catalog
-        .note_multipart(&upload.attempt, &multipart.upload_id)
-        .await
-    {
+    if let Err(e) = attempt.note_multipart(&multipart).await {
         // The attempt was rolled back meanwhile, so this is the last chance to close what was opened.
         if let Err(e) = store.abort_upload(&multipart).await {
             tracing::warn!(
@@ -83,7 +70,7 @@ async fn open_upload(
                 "multipart upload left open, the reaper will find it"
             );
         }
-        return Err(e.into());
+        return Err(e);
     }
     Ok(multipart)
 }
