@@ -27,10 +27,10 @@ mod stores;
 #[path = "conformance/upload.rs"]
 mod upload;
 
-/// One module per store, one test per scenario in it, so that a failure is called `ceph::race_has_one_winner`.
-macro_rules! suite {
-    ($($store:ident)*) => { $(
-        scenarios! { $store:
+/// Every scenario, given to a macro: `with_every_scenario!(name: first)` is `name! { first: area::scenario, … }`.
+macro_rules! with_every_scenario {
+    ($then:ident: $first:ident) => {
+        $then! { $first:
             upload::small_body_is_one_request,
             upload::body_without_a_byte_is_an_image,
             upload::body_of_one_part_is_one_request,
@@ -58,10 +58,12 @@ macro_rules! suite {
             recovery::kill_after_completion_goes_forward,
             recovery::check_finds_the_store_fit,
         }
-    )* };
+    };
 }
+pub(crate) use with_every_scenario;
 
-macro_rules! scenarios {
+/// One module per store, one test per scenario in it, so that a failure is called `ceph::race_has_one_winner`.
+macro_rules! module_of_tests {
     ($store:ident: $($area:ident::$scenario:ident,)*) => {
         mod $store {
             $(
@@ -74,4 +76,7 @@ macro_rules! scenarios {
     };
 }
 
-suite!(localstack ceph seaweedfs embedded);
+with_every_scenario!(module_of_tests: localstack);
+with_every_scenario!(module_of_tests: ceph);
+with_every_scenario!(module_of_tests: seaweedfs);
+with_every_scenario!(module_of_tests: embedded);

@@ -96,6 +96,10 @@ run() {
     "$store" install >/dev/null 2>&1 </dev/null &
     installing+=($!)
   done
+  # An image of LocalStack, pulled or built; without one the test of the container says that it skips.
+  mkdir -p "$ORIEL_STORES_HOME"
+  localstack/image/get.sh >"$ORIEL_STORES_HOME/localstack-image" 2>"$ORIEL_STORES_HOME/localstack-image.log" </dev/null &
+  installing+=($!)
   if [ "$#" -eq 0 ]; then
     tests/clients/run.sh install >/dev/null 2>&1 </dev/null &
     installing+=($!)
@@ -107,6 +111,9 @@ run() {
     return 1
   fi
   wait "${installing[@]}" || true
+  local image
+  image="$(cat "$ORIEL_STORES_HOME/localstack-image")"
+  if [ -n "$image" ]; then export LOCALSTACK_IMAGE="$image"; fi
 
   trap stop_servers EXIT
   tests/stores/all.sh start </dev/null 2>&1 | tee -a "$log" || started=1

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use testcontainers::bollard::models::{HostConfig, PortBinding};
 use testcontainers::core::client::ClientError;
 use testcontainers::core::error::TestcontainersError;
@@ -13,7 +15,6 @@ use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt};
 use crate::stores::{Subject, run_on};
 use crate::support::skipped;
 use crate::support::store::{Bucket, Endpoint};
-use crate::{cleanup, download, faults, recovery, upload};
 
 /// The image to run, `NAME:TAG`.
 const IMAGE: &str = "LOCALSTACK_IMAGE";
@@ -93,23 +94,16 @@ async fn localstack_in_a_container() {
     let subject = Subject {
         endpoint: Some(endpoint),
     };
-    macro_rules! scenarios {
-        ($($area:ident::$scenario:ident,)*) => {
-            $(run_on(&subject, "container", stringify!($scenario), $area::$scenario).await;)*
+    macro_rules! run_all {
+        ($store:ident: $($area:ident::$scenario:ident,)*) => {
+            // One after the other would take minutes; how many run at once is decided where they run.
+            join_all([$(
+                run_on(&subject, stringify!($store), stringify!($scenario), crate::$area::$scenario)
+                    .boxed_local(),
+            )*])
+            .await
         };
     }
-    scenarios![
-        upload::small_body_is_one_request,
-        upload::body_without_a_byte_is_an_image,
-        upload::body_of_unknown_size_is_sent_in_parts,
-        download::ranges_cross_the_borders_of_parts,
-        download::object_replaced_during_the_download_is_not_mixed_in,
-        cleanup::client_that_leaves_leaves_nothing,
-        cleanup::deletion_removes_the_object,
-        faults::failed_parts_are_sent_again,
-        faults::lost_answer_of_complete_is_no_loss,
-        recovery::kill_after_completion_goes_forward,
-        recovery::check_finds_the_store_fit,
-    ];
+    crate::with_every_scenario!(run_all: container);
     container.rm().await.unwrap();
 }
