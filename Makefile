@@ -33,6 +33,10 @@ build: tools ## The release binary.
 test: tools ## Every test, on real stores as well; ends with a line of counts.
 	@tests/run.sh
 
+.PHONY: fresh
+fresh: ## The README's two commands in a minimal system made for it; needs root and an hour.
+	@tests/fresh.sh
+
 .PHONY: fmt
 fmt: tools ## Is every file formatted?
 	@cargo fmt --all --check

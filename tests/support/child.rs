@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
@@ -90,9 +91,7 @@ impl Server {
 
     /// Sends SIGTERM.
     pub async fn terminate(&self) {
-        let id = self.process.id().expect("it still runs").to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().await;
-        assert!(sent.unwrap().success());
+        terminate(&self.process);
     }
 
     /// Sends SIGKILL and waits until the process is gone.
@@ -145,10 +144,15 @@ impl Laptop {
 
     /// Stops it and waits for its end.
     pub async fn terminate(mut self) {
-        let id = self.process.id().expect("it still runs").to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().await;
-        assert!(sent.unwrap().success());
+        terminate(&self.process);
         let ended = tokio::time::timeout(super::DEADLINE, self.process.wait()).await;
         assert!(ended.expect("the service ends").unwrap().success());
     }
+}
+
+/// Sends SIGTERM, by the system call: a small system has no program `kill`.
+fn terminate(process: &Child) {
+    let id = process.id().expect("it still runs").cast_signed();
+    let id = Pid::from_raw(id).expect("a process has a number above zero");
+    kill_process(id, Signal::TERM).unwrap();
 }
