@@ -3,6 +3,7 @@
 //! Handlers hold no rules of their own: they check in the contract's order, ask the modules below, and answer. Status
 //! codes of failures are known to `error` alone.
 
+mod bodies;
 mod caller;
 mod cors;
 mod drain;
@@ -16,6 +17,7 @@ mod openapi;
 mod paging;
 mod policies;
 mod protections;
+mod protocol;
 mod range;
 mod router;
 mod schemas;
@@ -29,6 +31,7 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
@@ -55,6 +58,9 @@ pub struct AppState {
     throttle: Arc<throttle::Throttle>,
     metrics: Arc<Metrics>,
     drains: drain::Drains,
+    bodies: bodies::Bodies,
+    /// Cancelled once the service is told to stop: it is no longer ready, and connections end with their answers.
+    stopping: CancellationToken,
 }
 
 /// 204, with the media type that the reference service gives its empty answers.
@@ -80,6 +86,7 @@ impl Api {
         metrics: Arc<Metrics>,
     ) -> Self {
         let drains = drain::Drains::default();
+        let bodies = bodies::Bodies::new(config.server.json_timeout.duration());
         let schemas = schemas::Schemas::new(&config.images);
         let throttle = throttle::Throttle::new(config.limits.clone());
         Self {
@@ -94,6 +101,8 @@ impl Api {
                 throttle,
                 metrics,
                 drains,
+                bodies,
+                stopping: CancellationToken::new(),
             }),
         }
     }
@@ -103,8 +112,14 @@ impl Api {
         router::build(&self.parts)
     }
 
-    /// Ends the reading-on of refused bodies.
+    /// Says from now on that the service is not ready, and that connections close after their answers.
+    pub fn begin_stop(&self) {
+        self.parts.stopping.cancel();
+    }
+
+    /// Ends the reading of JSON bodies, and the reading-on of refused ones.
     pub async fn stop(&self) {
+        self.parts.bodies.stop();
         self.parts.drains.stop().await;
     }
 }

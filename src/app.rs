@@ -115,8 +115,9 @@ impl App {
             .and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Serves until `shutdown` is ready, then drains: no new connections, transfers may finish within
-    /// `server.drain_grace`, the rest is rolled back.
+    /// Serves until `shutdown` is ready, then drains: not ready any more for `server.drain_delay`, so that nobody sends
+    /// clients here; then no new connections, transfers may finish within `server.drain_grace`, the rest is rolled back.
+    /// Metrics are served to the end.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         jobs::prepare_stores(&self.transfers, BUCKET_WAIT, &tasks, &stop).await;
@@ -130,7 +131,8 @@ impl App {
             header_timeout: self.config.server.header_timeout.duration(),
             write_idle_timeout: self.config.server.write_idle_timeout.duration(),
         };
-        let connections = Connections::default();
+        let (connections, watchers) = (Connections::default(), Connections::default());
+        let (unwatched, watching) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(listener::accept(
             self.listener,
             self.tls,
@@ -141,18 +143,20 @@ impl App {
         ));
         if let Some(listener) = self.metrics_listener {
             let router = metrics_router(Arc::clone(&self.metrics));
-            tasks.spawn(listener::accept(
+            watching.spawn(listener::accept(
                 listener,
                 None,
                 router,
                 limits,
-                connections.clone(),
-                stop.clone(),
+                watchers.clone(),
+                unwatched.clone(),
             ));
         }
 
         shutdown.await;
         tracing::info!("draining");
+        self.api.begin_stop();
+        tokio::time::sleep(self.config.server.drain_delay.duration()).await;
         stop.cancel();
         self.api.stop().await;
         let grace = self.config.server.drain_grace.duration();
@@ -169,6 +173,11 @@ impl App {
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
         }
+        unwatched.cancel();
+        watchers.finish(FINAL_FLUSH).await;
+        watchers.cut().await;
+        watching.close();
+        watching.wait().await;
         tracing::info!("stopped");
     }
 }

@@ -1,5 +1,6 @@
 //! Who calls, and what he may do: the identity of a request together with the rules of that moment.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -16,11 +17,23 @@ use crate::policy::{
 /// The authenticated caller, with the rules as they were when the request came; put into the request by the
 /// authentication layer.
 #[derive(Debug, Clone)]
-pub(super) struct Caller {
+pub(super) struct Caller(Arc<Known>);
+
+/// What is known of a caller; each who asks for it gets the same.
+#[derive(Debug)]
+pub(super) struct Known {
     /// Visibility context: which records the caller may know of.
     pub(super) viewer: Viewer,
     who: policy::Caller,
     policy: Arc<Policy>,
+}
+
+impl Deref for Caller {
+    type Target = Known;
+
+    fn deref(&self) -> &Known {
+        &self.0
+    }
 }
 
 impl Caller {
@@ -38,14 +51,14 @@ impl Caller {
             user_domain_id: identity.user_domain_id,
             project_domain_id: identity.project_domain_id,
         };
-        Self {
+        Self(Arc::new(Known {
             viewer: Viewer {
                 project: who.project_id.clone(),
                 is_admin: policy.is_admin(&who),
             },
             who,
             policy,
-        }
+        }))
     }
 
     /// The caller's project.
@@ -55,9 +68,13 @@ impl Caller {
 
     /// By whom limits of rate and concurrency count; `None` for a service, which acts for everybody.
     pub(super) fn limited_as(&self) -> Option<&str> {
+        (!self.who.has_role("service")).then_some(self.name())
+    }
+
+    /// Whose what is used up counts as: the project's, or the user's where there is none.
+    pub(super) fn name(&self) -> &str {
         let project = self.project().map(ProjectId::as_str);
-        let name = project.unwrap_or(&self.who.user_id);
-        (!self.who.has_role("service")).then_some(name)
+        project.unwrap_or(&self.who.user_id)
     }
 
     /// Asks a rule about something.

@@ -53,6 +53,8 @@ pub enum Error {
     Conflict(String),
     /// 410.
     Gone(String),
+    /// 411.
+    LengthRequired,
     /// 412.
     PreconditionFailed,
     /// 413.
@@ -80,8 +82,10 @@ pub enum Error {
         /// When the same request may pass.
         retry_after: Duration,
     },
-    /// 501.
-    NotImplemented,
+    /// 501, with what is not there.
+    NotImplemented(&'static str),
+    /// 503 with `Retry-After`: too much is asked of this service at once.
+    Busy(String),
     /// 503 with `Retry-After`: a dependency is away.
     Unavailable(Source),
     /// 500: a fault of ours. The cause goes to the log only.
@@ -125,6 +129,7 @@ impl Error {
             Error::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Error::Conflict(_) => StatusCode::CONFLICT,
             Error::Gone(_) => StatusCode::GONE,
+            Error::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Error::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::UnsupportedMediaType(_) | Error::UnsupportedPatch => {
@@ -133,8 +138,8 @@ impl Error {
             Error::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Error::NotModified { .. } => StatusCode::NOT_MODIFIED,
             Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Error::NotImplemented => StatusCode::NOT_IMPLEMENTED,
-            Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            Error::Busy(_) | Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -149,6 +154,7 @@ impl Error {
             | Error::Gone(text)
             | Error::TooLarge(text)
             | Error::UnsupportedMediaType(text)
+            | Error::Busy(text)
             | Error::TooMany { message: text, .. }
             | Error::RangeNotSatisfiable { message: text, .. } => text.clone(),
             Error::Unauthenticated(_) => {
@@ -164,7 +170,10 @@ impl Error {
                 "The image data is not the one the request names (If-Match).".into()
             }
             Error::NotModified { .. } => String::new(),
-            Error::NotImplemented => "The method is not implemented.".into(),
+            Error::LengthRequired => {
+                "Image data needs a Content-Length, or Transfer-Encoding: chunked.".into()
+            }
+            Error::NotImplemented(text) => (*text).into(),
             Error::Unavailable(_) => {
                 "A service this request depends on is not available now. Please try again.".into()
             }
@@ -245,7 +254,7 @@ impl IntoResponse for Error {
                 let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
                 headers.insert(RETRY_AFTER, seconds.into());
             }
-            Error::Unavailable(_) => {
+            Error::Busy(_) | Error::Unavailable(_) => {
                 headers.insert(RETRY_AFTER, RETRY_SOON.as_secs().into());
             }
             _ => {}

@@ -4,16 +4,13 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
-use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::SharedState;
+use super::caller::Caller;
 use super::error::Error;
 use crate::image::ImageId;
-
-/// Most bytes of a JSON body. 128 properties of some kilobytes fit; an image does not.
-const JSON_LIMIT: usize = 1024 * 1024;
 
 /// The parameters of a path, decoded: a text, or a tuple of them.
 ///
@@ -111,6 +108,23 @@ impl FromRequestParts<SharedState> for NoBody {
     }
 }
 
+/// Refuses image data that nobody says the end of: 411. A message without a length has no body by definition (RFC 9112,
+/// 6.3), and a client that closes its connection behind the data would get an active image without any.
+pub(super) struct HasLength;
+
+impl FromRequestParts<SharedState> for HasLength {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &SharedState) -> Result<Self, Error> {
+        let headers = &parts.headers;
+        if headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING) {
+            Ok(Self)
+        } else {
+            Err(Error::LengthRequired)
+        }
+    }
+}
+
 /// A JSON document, whatever the Content-Type says (contract 1.2).
 pub(super) struct JsonBody(pub(super) Value);
 
@@ -133,22 +147,12 @@ impl FromRequest<SharedState> for JsonObject {
 impl FromRequest<SharedState> for JsonBody {
     type Rejection = Error;
 
-    async fn from_request(request: Request<Body>, _: &SharedState) -> Result<Self, Error> {
-        let limited = Limited::new(request.into_body(), JSON_LIMIT);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a JSON document, limited just above"
-        )]
-        let bytes = match limited.collect().await {
-            Ok(collected) => collected.to_bytes(),
-            Err(e) if e.is::<http_body_util::LengthLimitError>() => {
-                return Err(Error::TooLarge(format!(
-                    "The request body exceeds {JSON_LIMIT} bytes."
-                )));
-            }
-            Err(_) => return Err(Error::BadRequest("The request body broke off.".into())),
-        };
-        serde_json::from_slice(&bytes)
+    async fn from_request(request: Request<Body>, shared: &SharedState) -> Result<Self, Error> {
+        let (mut parts, body) = request.into_parts();
+        let caller = Caller::from_request_parts(&mut parts, shared).await?;
+        let parse = |bytes: &[u8]| serde_json::from_slice(bytes);
+        let parsed = shared.bodies.read(body, caller.name(), parse).await?;
+        parsed
             .map(Self)
             .map_err(|e| Error::BadRequest(format!("The request body is not valid JSON: {e}")))
     }

@@ -1,11 +1,14 @@
 //! The layers around the routes, outermost first: `observe`, `negotiate`, then for `/v2` `authenticate`.
 
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{EXPECT, LOCATION};
+use futures_util::FutureExt;
+use http::header::{ALLOW, CONNECTION, EXPECT, LOCATION};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
@@ -17,6 +20,7 @@ use super::versions::{self, PREFIXES};
 use super::{SharedState, router};
 use crate::auth;
 use crate::telemetry::labels::LimitKind;
+use crate::telemetry::metrics::Metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -29,7 +33,8 @@ const LONGEST_REQUEST_ID: usize = 64;
 #[derive(Clone)]
 struct Route(MatchedPath);
 
-/// Gives every request an id and a span, counts it, gives errors their body, and watches unread bodies.
+/// Gives every request an id and a span, counts it, gives errors their body, sees to unread bodies, and says when the
+/// connection closes.
 pub(super) async fn observe(
     State(shared): State<SharedState>,
     request: Request,
@@ -41,8 +46,19 @@ pub(super) async fn observe(
     let span =
         tracing::info_span!("request", request.id = id, %method, path = request.uri().path());
     let expects_continue = headers.contains_key(EXPECT);
-    let request = request.map(|body| shared.drains.watch(body, expects_continue));
-    let mut response = render(&headers, next.run(request).instrument(span.clone()).await);
+    let (parts, body) = request.into_parts();
+    let (body, unread) = shared.drains.watch(body, expects_continue);
+    let request = Request::from_parts(parts, body);
+    let answer = next.run(request).instrument(span.clone()).await;
+    let mut response = render(&headers, answer);
+    if unread.settle().await || shared.stopping.is_cancelled() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        // The router puts it on whatever a layer answers in place of a route.
+        response.headers_mut().remove(ALLOW);
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -116,6 +132,25 @@ pub(super) async fn negotiate(
     next.run(request).await
 }
 
+/// A handler that panics is a fault of ours like any other: 500, counted and logged, and the connection goes on.
+pub(super) async fn catch_panic(
+    State(metrics): State<Arc<Metrics>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // What a handler shares with others is behind locks, which tell of a panic themselves.
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
+            metrics.panicked();
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            let text = text.unwrap_or_else(|| "no message".into());
+            Error::Internal(format!("a handler panicked: {text}").into()).into_response()
+        }
+    }
+}
+
 /// Everything under `/v2` needs a caller, known route or not.
 pub(super) async fn authenticate(
     State(shared): State<SharedState>,
@@ -172,13 +207,34 @@ pub(super) async fn no_route(method: Method) -> Error {
     if router::METHODS.contains(&method) {
         Error::NoRoute
     } else {
-        Error::NotImplemented
+        Error::NotImplemented("The method is not implemented.")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_500_and_counted() {
+        async fn panics() -> Response {
+            panic!("a fault of ours")
+        }
+        let metrics = Arc::new(Metrics::new());
+        let app = axum::Router::new()
+            .route("/", axum::routing::get(panics))
+            .layer(axum::middleware::from_fn_with_state(
+                Arc::clone(&metrics),
+                catch_panic,
+            ));
+        for count in 1..3 {
+            let request = Request::new(axum::body::Body::empty());
+            let answer = tower::ServiceExt::oneshot(app.clone(), request).await;
+            assert_eq!(answer.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let line = format!("oriel_panics_total {count}\n");
+            assert!(metrics.encode().contains(&line), "{}", metrics.encode());
+        }
+    }
 
     #[test]
     fn a_sane_request_id_is_echoed_with_glances_prefix() {

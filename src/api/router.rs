@@ -1,14 +1,17 @@
 //! THE route table, and the layers in order.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, any, get};
 use http::Method;
 
 use super::error::Error;
 use super::{
-    SharedState, cors, images, info, metadefs, middleware, openapi, schemas, tasks, versions,
+    SharedState, cors, images, info, metadefs, middleware, openapi, protocol, schemas, tasks,
+    versions,
 };
 use crate::policy::Rule;
 
@@ -256,7 +259,13 @@ pub(super) fn build(shared: &SharedState) -> Router {
     if let Some(cors) = cors::layer(&shared.config.cors) {
         negotiated = negotiated.layer(cors);
     }
-    negotiated.layer(from_fn_with_state(shared.clone(), middleware::observe))
+    negotiated
+        .layer(from_fn(protocol::check))
+        .layer(from_fn_with_state(
+            Arc::clone(&shared.metrics),
+            middleware::catch_panic,
+        ))
+        .layer(from_fn_with_state(shared.clone(), middleware::observe))
 }
 
 /// The methods of a route: others, HEAD included, are 405 with exactly this `Allow`.

@@ -90,7 +90,7 @@ pub(super) fn request_url(shared: &SharedState, headers: &HeaderMap) -> String {
     )
 }
 
-/// `/healthcheck`: the process turns, and the catalog answers.
+/// `/healthcheck`: the process turns and is not about to stop, and the catalog answers.
 pub(super) async fn healthcheck(State(shared): State<SharedState>, request: Request) -> Response {
     let method = request.method();
     if method != Method::GET && method != Method::HEAD {
@@ -100,9 +100,13 @@ pub(super) async fn healthcheck(State(shared): State<SharedState>, request: Requ
         }
         .into_response();
     }
-    let (status, reason) = match shared.catalog.ping().await {
-        Ok(()) => (StatusCode::OK, "OK"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "CATALOG UNAVAILABLE"),
+    let unready = |reason| (StatusCode::SERVICE_UNAVAILABLE, reason);
+    let (status, reason) = if shared.stopping.is_cancelled() {
+        unready("STOPPING")
+    } else if shared.catalog.ping().await.is_err() {
+        unready("CATALOG UNAVAILABLE")
+    } else {
+        (StatusCode::OK, "OK")
     };
     if method == Method::HEAD {
         return if status == StatusCode::OK {

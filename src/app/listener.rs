@@ -4,6 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use http::header::CONTENT_LENGTH;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -12,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 
 use super::tls::Tls;
 
@@ -119,6 +124,17 @@ async fn begin(
     }
 }
 
+/// Answers that have no content by their status have no length either (RFC 9110, 8.6); the router gives them one.
+fn without_length(mut response: Response) -> Response {
+    if matches!(
+        response.status(),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    ) {
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+    response
+}
+
 async fn serve<S>(stream: S, router: Router, limits: Limits, connections: Connections)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -127,7 +143,15 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        // A client may end its side behind its request. One that has gone is noticed by its body, or by what is written.
+        .half_close(true)
+        .serve_connection(
+            TokioIo::new(stream),
+            TowerToHyperService::new(ServiceExt::<Request<Incoming>>::map_response(
+                router,
+                without_length,
+            )),
+        );
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -10,7 +10,7 @@ use super::metadefs;
 use super::serve::stop_signal;
 use crate::app::App;
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::config::{Config, Span};
 use crate::image::ImageId;
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
@@ -49,6 +49,8 @@ fn config(listen: SocketAddr, data_dir: &Path) -> anyhow::Result<Config> {
     "#;
     let mut config = Config::from_parts(text, [])?;
     config.server.listen = listen;
+    // Nobody balances load before a laptop.
+    config.server.drain_delay = Span::default();
     config.catalog.path = data_dir.join("catalog.sqlite");
     config.embedded.data_dir = data_dir.join("store");
     Ok(config)

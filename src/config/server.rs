@@ -30,10 +30,15 @@ pub struct Server {
     /// How long a client may pause between two pieces of a request body; it does not limit the whole upload. Default
     /// `"60s"`. Raise it for clients that produce images slowly.
     pub body_idle_timeout: Span,
+    /// How long a client may take to send a whole body that is no image data. Default `"30s"`.
+    pub json_timeout: Span,
     /// How long a client may take no byte of an answer before it is cut. Default `"60s"`. Raise it for clients that
     /// pause downloads.
     pub write_idle_timeout: Span,
-    /// How long running requests may go on once the server is told to stop. Default `"60s"`; `"0s"` cuts them at
+    /// How long the server goes on once it is told to stop, no longer ready (`/healthcheck` is 503) and asking clients
+    /// to close. Default `"5s"`; longer than a load balancer takes to notice.
+    pub drain_delay: Span,
+    /// How long running requests may go on after that, once the server is told to stop. Default `"60s"`; `"0s"` cuts them at
     /// once. Keep it below the kill timeout of the service manager.
     pub drain_grace: Span,
 }
@@ -48,7 +53,9 @@ impl Default for Server {
             tls_client_ca: None,
             header_timeout: Span::seconds(30),
             body_idle_timeout: Span::seconds(60),
+            json_timeout: Span::seconds(30),
             write_idle_timeout: Span::seconds(60),
+            drain_delay: Span::seconds(5),
             drain_grace: Span::seconds(60),
         }
     }
@@ -67,8 +74,10 @@ impl Server {
             tls_client_ca: section.take_optional("tls_client_ca"),
             header_timeout: section.take_timeout("header_timeout", default.header_timeout),
             body_idle_timeout: section.take_timeout("body_idle_timeout", default.body_idle_timeout),
+            json_timeout: section.take_timeout("json_timeout", default.json_timeout),
             write_idle_timeout: section
                 .take_timeout("write_idle_timeout", default.write_idle_timeout),
+            drain_delay: section.take("drain_delay", default.drain_delay),
             drain_grace: section.take("drain_grace", default.drain_grace),
         };
         let (certificate, key) = (server.tls_certificate.is_some(), server.tls_key.is_some());

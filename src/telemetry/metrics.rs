@@ -60,6 +60,7 @@ pub struct Metrics {
     token_validations: Family<Validation, Counter>,
     token_cache_entries: Gauge,
     limited: Family<Limited, Counter>,
+    panics: Counter,
 }
 
 impl Default for Metrics {
@@ -100,6 +101,7 @@ impl Metrics {
             token_validations: Family::default(),
             token_cache_entries: Gauge::default(),
             limited: Family::default(),
+            panics: Counter::default(),
         };
         metrics.register(&mut registry);
         metrics.start_at_zero();
@@ -211,6 +213,11 @@ impl Metrics {
             "limited",
             "Requests over a limit of their project",
             self.limited.clone(),
+        );
+        registry.register(
+            "panics",
+            "Requests answered 500 because their handler panicked",
+            self.panics.clone(),
         );
     }
 
@@ -366,6 +373,11 @@ impl Metrics {
     /// Counts a request that was over a limit of its project.
     pub fn limited(&self, limit: LimitKind) {
         self.limited.get_or_create(&Limited { limit }).inc();
+    }
+
+    /// Counts a request whose handler panicked.
+    pub fn panicked(&self) {
+        self.panics.inc();
     }
 
     /// Counts a Keystone token that was looked up.

@@ -21,7 +21,7 @@ fn file(id: &str) -> String {
 }
 
 /// A configuration with everything inside, in a folder of its own.
-fn site(more: &str) -> (TempDir, std::path::PathBuf) {
+pub(crate) fn site(more: &str) -> (TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("oriel.toml");
     let text = format!(
@@ -139,6 +139,64 @@ async fn without_grace_transfers_are_cut_at_once() {
     app.shut_down().await;
     app.restart().await;
     assert_eq!(app.client.status(&id).await, "queued");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn before_the_stop_the_service_is_not_ready_and_still_answers() {
+    let mut app = TestApp::with(Options {
+        server: "drain_delay = \"2s\"".into(),
+        ..Options::default()
+    })
+    .await;
+    let id = app.client.create_image().await;
+    let mut upload = half_an_upload(&app.client, &id, 4 * MIB).await;
+    let begun = tokio::time::Instant::now();
+    app.signal_stop();
+    eventually("readiness turns false", async || {
+        let health = app.client.get("/healthcheck").await;
+        (health.status == StatusCode::SERVICE_UNAVAILABLE).then_some(())
+    })
+    .await;
+    upload.write(content::slice(2 * MIB, 2 * MIB)).await;
+    let head = upload.read_head().await.to_lowercase();
+    assert!(head.starts_with("http/1.1 204 "), "{head}");
+    assert!(head.contains("connection: close"), "{head}");
+    // On a new connection, as clients do.
+    let mut next = app.client.raw().await;
+    next.write(format!("GET /v2/images/{id} HTTP/1.1\r\nhost: x\r\n\r\n"))
+        .await;
+    let answer = String::from_utf8(next.read_to_close().await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(
+        answer.to_lowercase().contains("connection: close"),
+        "{answer}"
+    );
+    assert_eq!(app.scrape().await.status, StatusCode::OK);
+    app.shut_down().await;
+    assert!(begun.elapsed().as_secs() >= 2, "{:?}", begun.elapsed());
+    app.restart().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn metrics_are_served_while_transfers_end() {
+    let mut app = TestApp::start().await;
+    let id = app.client.create_image().await;
+    let mut upload = half_an_upload(&app.client, &id, 4 * MIB).await;
+    app.signal_stop();
+    refuses_connections(&app.client).await;
+    assert!(
+        app.scrape()
+            .await
+            .text()
+            .contains("oriel_uploads_in_flight 1")
+    );
+    upload.write(content::slice(2 * MIB, 2 * MIB)).await;
+    let head = upload.read_head().await;
+    assert!(head.starts_with("HTTP/1.1 204 "), "{head}");
+    app.shut_down().await;
+    app.restart().await;
     app.finish().await;
 }
 

@@ -95,13 +95,17 @@ impl TestApp {
         let url = proxy
             .as_ref()
             .map_or_else(|| endpoint.url.clone(), FaultProxy::url);
+        // A stop waits for nobody here, unless the test is about that.
+        let server = match options.server.contains("drain_delay") {
+            true => options.server,
+            false => format!("drain_delay = \"0s\"\n{}", options.server),
+        };
         let text = format!(
             "{top}\n{tables}\n[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
              [catalog]\npath = \"{catalog}\"\n\
              [store.main]\nendpoint = \"{url}\"\nbucket = \"{bucket}\"\naccess_key = \"{access}\"\n\
              secret_key = \"{secret}\"\nregion = \"{region}\"\nprofile = \"{profile}\"\ncreate_bucket = true\n{store}\n",
             top = options.top,
-            server = options.server,
             tables = options.tables,
             catalog = dir.path().join("catalog.sqlite").display(),
             bucket = options.bucket,

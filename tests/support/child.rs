@@ -89,6 +89,23 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// Memory it has now, and had at most, in RAM.
+    pub fn resident_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    pub fn peak_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> u64 {
+        let id = self.process.id().expect("it still runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let kib = line.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<u64>().unwrap() * 1024
+    }
+
     /// Sends SIGTERM.
     pub async fn terminate(&self) {
         terminate(&self.process);

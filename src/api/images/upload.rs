@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
-use crate::api::extract::ImagePath;
+use crate::api::extract::{HasLength, ImagePath};
 use crate::api::throttle::TransferKind;
 use crate::api::{AppState, SharedState, no_content};
 use crate::image::{Image, Status};
@@ -26,6 +26,7 @@ pub(in crate::api) async fn upload(
     State(shared): State<SharedState>,
     caller: Caller,
     path: ImagePath,
+    _: HasLength,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {
