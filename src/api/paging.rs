@@ -16,13 +16,19 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b',');
 
+/// Most parameters of a query, repeated ones and filters of any kind included.
+pub(super) const PARAMETERS: usize = 100;
+
+/// Most values that a query may list: behind `in:` in all its filters together, or as `resource_types`.
+pub(super) const VALUES: usize = 500;
+
 /// Keys and values, decoded, in the order they were given.
 pub(super) type Pairs = Vec<(String, String)>;
 
 /// Splits and decodes a query.
 ///
 /// # Errors
-/// 400 when it is not UTF-8.
+/// 400 when it is not UTF-8, or has more than [`PARAMETERS`].
 pub(super) fn pairs(text: &str) -> Result<Pairs, Error> {
     let decode = |text: &str| {
         let plain = text.replace('+', " ");
@@ -31,13 +37,32 @@ pub(super) fn pairs(text: &str) -> Result<Pairs, Error> {
             .map(String::from)
             .map_err(|_| Error::BadRequest("The query is not valid UTF-8.".into()))
     };
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decode(key)?, decode(value)?))
-        })
-        .collect()
+    let mut pairs = Pairs::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let key = decode(key)?;
+        if pairs.len() == PARAMETERS {
+            let rule = format!("is one too many: a query has at most {PARAMETERS} parameters");
+            return Err(bad(&key, rule));
+        }
+        pairs.push((key, decode(value)?));
+    }
+    Ok(pairs)
+}
+
+/// Counts values that one parameter lists; `listed` is how many the query has listed so far.
+///
+/// # Errors
+/// 400 when they are more than [`VALUES`].
+pub(super) fn list(key: &str, values: usize, listed: &mut usize) -> Result<(), Error> {
+    *listed += values;
+    if *listed > VALUES {
+        return Err(bad(
+            key,
+            format!("lists too many values: a query lists at most {VALUES}"),
+        ));
+    }
+    Ok(())
 }
 
 /// The same list from its start or from a marker on. Repeated keys are all kept; Glance loses all but one, and with it
@@ -96,6 +121,24 @@ pub(super) fn direction(key: &str, value: &str) -> Result<Direction, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_and_listed_values_are_bounded() {
+        let query = |count| vec!["tag=x"; count].join("&");
+        assert_eq!(pairs(&query(PARAMETERS)).unwrap().len(), PARAMETERS);
+        let refused = format!("{:?}", pairs(&query(PARAMETERS + 1)).unwrap_err());
+        assert!(
+            refused.contains("'tag'") && refused.contains("100"),
+            "{refused}"
+        );
+        let mut listed = 0;
+        list("id", VALUES, &mut listed).unwrap();
+        let refused = format!("{:?}", list("name", 1, &mut listed).unwrap_err());
+        assert!(
+            refused.contains("'name'") && refused.contains("500"),
+            "{refused}"
+        );
+    }
 
     #[test]
     fn links_keep_repeated_keys_and_encode_values() {

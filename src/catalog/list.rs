@@ -146,7 +146,8 @@ impl Comparison {
 pub enum Filter {
     /// The column has one of these values.
     Text(TextColumn, Vec<String>),
-    /// The column compares so with the number; times in seconds since the epoch.
+    /// The column compares so with the number; times are in microseconds, and the column is compared as clients see it, in
+    /// whole seconds.
     Number(NumberColumn, Comparison, i64),
     /// `protected` is so.
     Protected(bool),
@@ -178,9 +179,12 @@ pub enum SortKey {
 }
 
 impl SortKey {
+    /// How many there are.
+    pub const COUNT: usize = 8;
+
     /// The key of this name in a query.
     pub fn find(name: &str) -> Option<Self> {
-        const ALL: [SortKey; 8] = [
+        const ALL: [SortKey; SortKey::COUNT] = [
             SortKey::Name,
             SortKey::Status,
             SortKey::ContainerFormat,

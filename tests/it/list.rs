@@ -66,6 +66,152 @@ async fn filters_narrow_the_list_and_all_of_them_hold() {
 }
 
 #[tokio::test]
+async fn everything_repeated_in_a_query_has_a_bound() {
+    let app = with_images().await;
+    let marker = app.client.create(&json!({"name": "zzz"})).await;
+    let joined = |word: &str, count: usize, by: &str| vec![word; count].join(by);
+    // At its bound each answers; over it the refusal names parameter and bound.
+    for (path, text, word, by, bound, parameter) in [
+        ("/v2/images", "tag=", "x", "&tag=", 100, "'tag'"),
+        ("/v2/images", "hw_cpu=", "4", "&hw_cpu=", 100, "'hw_cpu'"),
+        (
+            "/v2/images",
+            "min_ram_min=",
+            "0",
+            "&min_ram_min=",
+            100,
+            "'min_ram_min'",
+        ),
+        ("/v2/images", "name=in:", "one", ",", 500, "'name'"),
+        ("/v2/images", "sort=", "id", ",", 8, "'sort'"),
+        (
+            "/v2/images",
+            "sort_key=",
+            "id",
+            "&sort_key=",
+            8,
+            "'sort_key'",
+        ),
+        (
+            "/v2/tasks",
+            "status=",
+            "success",
+            "&status=",
+            100,
+            "'status'",
+        ),
+        ("/v2/metadefs/namespaces", "x=", "y", "&x=", 100, "'x'"),
+        (
+            "/v2/metadefs/namespaces",
+            "resource_types=",
+            "T",
+            ",",
+            500,
+            "'resource_types'",
+        ),
+    ] {
+        let ask = |count| format!("{path}?{text}{}", joined(word, count, by));
+        let answer = app.client.get(&ask(bound)).await;
+        assert_eq!(answer.status, 200, "{parameter}: {}", answer.text());
+        let refused = app.client.get(&ask(bound + 1)).await;
+        assert_eq!(refused.status, 400, "{parameter}");
+        let message = refused.text();
+        let bound = bound.to_string();
+        assert!(
+            message.contains(parameter) && message.contains(&bound),
+            "{message}"
+        );
+    }
+    // The list that once asked for gigabytes, and all bounds at once behind a marker.
+    let bomb = format!("sort=name:asc,{}", joined("id", 5000, ","));
+    for query in [bomb, format!("sort=name:asc,{}", joined("id", 200, ","))] {
+        let path = format!("/v2/images?marker={marker}&{query}");
+        assert_eq!(app.client.get(&path).await.status, 400);
+    }
+    let most = format!(
+        "marker={marker}&sort=name:asc,status,size:asc,disk_format&name=in:{}&{}",
+        joined("one", 500, ","),
+        joined("tag=x", 97, "&"),
+    );
+    assert_eq!(names(&app, &most).await, Vec::<String>::new());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn equality_is_on_the_whole_text_also_behind_a_nul() {
+    let app = TestApp::start().await;
+    let create = async |body: &Value| {
+        app.client.create(body).await;
+    };
+    create(&json!({"name": "a\0b", "p": "a\0b", "tags": ["a\0b"]})).await;
+    create(&json!({"name": "a", "p": "a", "tags": ["a"]})).await;
+    for (value, expected) in [("a%00b", "a\0b"), ("a", "a"), ("a%00", "")] {
+        for query in [
+            format!("p={value}"),
+            format!("p={value}&sort=name"),
+            format!("name={value}"),
+            format!("tag={value}"),
+            format!("p={value}&name={value}&tag={value}"),
+        ] {
+            assert_eq!(names(&app, &query).await.join(" "), expected, "{query:?}");
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn times_are_compared_with_their_fractions_as_they_are_shown() {
+    let app = TestApp::start().await;
+    let id = app.client.create(&json!({"name": "it"})).await;
+    let at = app.client.image(&id).await["created_at"]
+        .as_str()
+        .unwrap()
+        .trim_end_matches('Z')
+        .to_owned();
+    for (operator, whole, half) in [
+        ("lt", false, true),
+        ("lte", true, true),
+        ("gt", false, false),
+        ("gte", true, false),
+        ("eq", true, false),
+        ("neq", false, true),
+    ] {
+        for (time, expected) in [(format!("{at}Z"), whole), (format!("{at},5"), half)] {
+            let query = format!("created_at={operator}:{time}");
+            let is_there = !names(&app, &query).await.is_empty();
+            assert_eq!(is_there, expected, "{query}");
+        }
+    }
+    for form in [
+        "2020-01-01%2000:00:00",
+        "2020-01-01%2000:00:00%2B00:00",
+        "2020-01",
+        "2020-01-01T00",
+        "2020-01-01T00:00:00%2B0200",
+    ] {
+        assert_eq!(names(&app, &format!("created_at=gte:{form}")).await, ["it"]);
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn ties_of_one_key_follow_its_direction_and_old_words_are_properties() {
+    let app = TestApp::start().await;
+    for name in ["first", "second", "third"] {
+        let body = json!({"name": name, "disk_format": "raw"});
+        app.client.create(&body).await;
+    }
+    for query in ["sort=disk_format:asc", "sort_key=disk_format&sort_dir=asc"] {
+        let found = names(&app, query).await;
+        assert_eq!(found, ["first", "second", "third"], "{query}");
+    }
+    let found = names(&app, "sort=disk_format:desc").await;
+    assert_eq!(found, ["third", "second", "first"]);
+    assert!(names(&app, "is_public=true").await.is_empty());
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn size_filters_look_at_the_data() {
     let app = TestApp::start().await;
     let small = app.client.upload(content::bytes(10)).await;

@@ -1,10 +1,9 @@
 //! The query of `GET /v2/images`: filters, operators, sort keys, paging (contract 4.9).
 
-use time::format_description::well_known::Iso8601;
-use time::{Date, OffsetDateTime, PrimitiveDateTime};
+mod isotime;
 
 use crate::api::error::Error;
-use crate::api::paging::{Pairs, bad, direction, limit};
+use crate::api::paging::{Pairs, bad, direction, limit, list};
 use crate::catalog::{Audience, Comparison, Direction, Filter, NumberColumn, SortKey, TextColumn};
 use crate::image::{MemberStatus, Status};
 
@@ -31,6 +30,14 @@ struct Sorting {
     joined: Option<Vec<(SortKey, Direction)>>,
 }
 
+/// A query while it is read.
+#[derive(Default)]
+struct Gathered {
+    sorting: Sorting,
+    /// Values behind `in:` so far.
+    listed: usize,
+}
+
 impl Query {
     /// Reads the pairs of a query.
     ///
@@ -47,15 +54,16 @@ impl Query {
             sort: Vec::new(),
             matches_nothing: false,
         };
-        let mut sorting = Sorting::default();
+        let mut gathered = Gathered::default();
         for (key, value) in pairs {
-            query.take(key, value, &mut sorting)?;
+            query.take(key, value, &mut gathered)?;
         }
-        query.sort = sorting.finish()?;
+        query.sort = gathered.sorting.finish()?;
         Ok(query)
     }
 
-    fn take(&mut self, key: &str, value: &str, sorting: &mut Sorting) -> Result<(), Error> {
+    fn take(&mut self, key: &str, value: &str, gathered: &mut Gathered) -> Result<(), Error> {
+        let sorting = &mut gathered.sorting;
         match key {
             "limit" => {
                 if self.limit.replace(limit(key, value)?).is_some() {
@@ -67,7 +75,10 @@ impl Query {
                     return Err(bad(key, "is given twice"));
                 }
             }
-            "sort_key" => sorting.keys.push(sort_key(key, value)?),
+            "sort_key" => {
+                check_sort_keys(key, sorting.keys.len() + 1)?;
+                sorting.keys.push(sort_key(key, value)?);
+            }
             "sort_dir" => sorting.directions.push(direction(key, value)?),
             "sort" => sorting.joined = Some(joined_sort(key, value)?),
             "visibility" => match value {
@@ -104,17 +115,22 @@ impl Query {
             }
             "tag" => self.filters.push(Filter::Tag(value.to_owned())),
             "changes-since" => return Err(bad(key, "is not supported")),
-            // Words of older APIs: without effect in the reference service.
-            "deleted" | "is_public" => {}
+            // A word of older APIs: without effect in the reference service.
+            "deleted" => {}
             // Attributes that are no columns: an image has no such value.
             "locations" | "members" | "properties" => self.matches_nothing = true,
-            _ => self.filter(key, value)?,
+            _ => self.filter(key, value, &mut gathered.listed)?,
         }
         Ok(())
     }
 
-    fn filter(&mut self, key: &str, value: &str) -> Result<(), Error> {
-        let text = |column| Ok::<_, Error>(Filter::Text(column, words(key, value)?));
+    fn filter(&mut self, key: &str, value: &str, listed: &mut usize) -> Result<(), Error> {
+        let mut words = |key: &str, value: &str| {
+            let words = words(key, value)?;
+            list(key, if words.len() > 1 { words.len() } else { 0 }, listed)?;
+            Ok::<_, Error>(words)
+        };
+        let mut text = |column| Ok::<_, Error>(Filter::Text(column, words(key, value)?));
         let exact = |column| Filter::Text(column, vec![value.to_owned()]);
         let filter = match key {
             "name" => text(TextColumn::Name)?,
@@ -151,13 +167,20 @@ impl Query {
 }
 
 impl Sorting {
-    /// The full order: what was asked for, then `created_at` and `id`, so that it is total.
+    /// The full order: what was asked for, then `created_at` and `id`, so that it is total. A key counts once, where it
+    /// is named first; a later one would never be looked at.
     fn finish(self) -> Result<Vec<(SortKey, Direction)>, Error> {
-        let (mut sort, rest) = match self.joined {
+        let (named, rest) = match self.joined {
             Some(_) if !self.keys.is_empty() || !self.directions.is_empty() => {
                 return Err(bad("sort", "cannot stand beside sort_key or sort_dir"));
             }
-            Some(joined) => (joined, Direction::Descending),
+            Some(joined) => {
+                let rest = match joined.as_slice() {
+                    [(_, direction)] => *direction,
+                    _ => Direction::Descending,
+                };
+                (joined, rest)
+            }
             None => {
                 let keys = if self.keys.is_empty() {
                     vec![SortKey::CreatedAt]
@@ -183,9 +206,11 @@ impl Sorting {
                 (keys.into_iter().zip(directions).collect(), rest)
             }
         };
-        for key in [SortKey::CreatedAt, SortKey::Id] {
+        let ties = [SortKey::CreatedAt, SortKey::Id].map(|key| (key, rest));
+        let mut sort: Vec<(SortKey, Direction)> = Vec::with_capacity(SortKey::COUNT);
+        for (key, direction) in named.into_iter().chain(ties) {
             if sort.iter().all(|(present, _)| *present != key) {
-                sort.push((key, rest));
+                sort.push((key, direction));
             }
         }
         Ok(sort)
@@ -198,7 +223,17 @@ fn sort_key(key: &str, value: &str) -> Result<SortKey, Error> {
     })
 }
 
+/// Refuses more keys than there are: some of them would be repeated.
+fn check_sort_keys(key: &str, named: usize) -> Result<(), Error> {
+    if named > SortKey::COUNT {
+        let rule = format!("names too many keys: there are {}", SortKey::COUNT);
+        return Err(bad(key, rule));
+    }
+    Ok(())
+}
+
 fn joined_sort(key: &str, value: &str) -> Result<Vec<(SortKey, Direction)>, Error> {
+    check_sort_keys(key, value.split(',').count())?;
     value
         .split(',')
         .map(|part| match part.trim().split_once(':') {
@@ -250,26 +285,13 @@ fn time_filter(key: &str, column: NumberColumn, value: &str) -> Result<Filter, E
         .into_iter()
         .find_map(|(word, comparison)| Some((comparison, value.strip_prefix(word)?)))
         .unwrap_or((Comparison::Equal, value));
-    let seconds = seconds_of(text).ok_or_else(|| {
+    let at = isotime::parse(text).ok_or_else(|| {
         bad(
             key,
             "must be an ISO 8601 time, perhaps after gt:, gte:, eq:, neq:, lt: or lte:",
         )
     })?;
-    Ok(Filter::Number(column, comparison, seconds))
-}
-
-/// With an offset, without one (UTC), or a date alone.
-fn seconds_of(text: &str) -> Option<i64> {
-    if let Ok(time) = OffsetDateTime::parse(text, &Iso8601::DEFAULT) {
-        return Some(time.unix_timestamp());
-    }
-    if let Ok(time) = PrimitiveDateTime::parse(text, &Iso8601::DEFAULT) {
-        return Some(time.assume_utc().unix_timestamp());
-    }
-    Date::parse(text, &Iso8601::DEFAULT)
-        .ok()
-        .map(|date| date.midnight().assume_utc().unix_timestamp())
+    Ok(Filter::Number(column, comparison, at))
 }
 
 enum NumberFilter {
@@ -355,7 +377,8 @@ mod tests {
                 1_767_225_601,
             ),
         ] {
-            let expected = vec![Filter::Number(NumberColumn::CreatedAt, comparison, seconds)];
+            let micros = seconds * 1_000_000;
+            let expected = vec![Filter::Number(NumberColumn::CreatedAt, comparison, micros)];
             assert_eq!(filters(&format!("created_at={text}")), expected, "{text}");
         }
         assert!(parse("updated_at=yesterday").is_err());
@@ -395,6 +418,18 @@ mod tests {
                 ],
             ),
             (
+                "sort=name:asc",
+                vec![(Name, Ascending), (CreatedAt, Ascending), (Id, Ascending)],
+            ),
+            (
+                "sort=name:asc,id,name:desc,name,id:asc",
+                vec![(Name, Ascending), (Id, Descending), (CreatedAt, Descending)],
+            ),
+            (
+                "sort_key=name&sort_key=name&sort_dir=asc&sort_dir=desc",
+                vec![(Name, Ascending), (CreatedAt, Descending), (Id, Descending)],
+            ),
+            (
                 "sort_key=name&sort_key=id&sort_dir=asc&sort_dir=desc",
                 vec![(Name, Ascending), (Id, Descending), (CreatedAt, Descending)],
             ),
@@ -410,6 +445,39 @@ mod tests {
             "sort_key=name&sort_dir=asc&sort_dir=asc",
         ] {
             assert!(matches!(parse(bad), Err(Error::BadRequest(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn everything_that_can_be_repeated_is_bounded() {
+        let sort = |keys| format!("sort={}", vec!["id"; keys].join(","));
+        let keys = |keys| vec!["sort_key=id"; keys].join("&");
+        let values = |values| format!("name=in:{}", vec!["a"; values].join(","));
+        let split =
+            |first, second| format!("{}&id=in:{}", values(first), vec!["b"; second].join(","));
+        let same = |count, pair: &str| vec![pair; count].join("&");
+        for (at_the_bound, over_it, parameter, bound) in [
+            (sort(8), sort(9), "'sort'", "8"),
+            (keys(8), keys(9), "'sort_key'", "8"),
+            (values(500), values(501), "'name'", "500"),
+            (split(250, 250), split(250, 251), "'id'", "500"),
+            (same(100, "tag=x"), same(101, "tag=x"), "'tag'", "100"),
+            (same(100, "hw=x"), same(101, "hw=x"), "'hw'", "100"),
+            (
+                same(100, "size_min=1"),
+                same(101, "size_min=1"),
+                "'size_min'",
+                "100",
+            ),
+        ] {
+            parse(&at_the_bound).unwrap();
+            let Err(Error::BadRequest(refusal)) = parse(&over_it) else {
+                panic!("{parameter} over its bound is accepted");
+            };
+            assert!(
+                refusal.contains(parameter) && refusal.contains(bound),
+                "{refusal}"
+            );
         }
     }
 

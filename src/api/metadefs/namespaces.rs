@@ -190,6 +190,7 @@ fn page_of<'a>(
         after: None,
         limit: None,
     };
+    let mut listed = 0;
     for (key, value) in pairs {
         match key.as_str() {
             "limit" => limit = paging::limit(key, value)?.min(images.limit_max),
@@ -205,6 +206,7 @@ fn page_of<'a>(
                 page.visibility = Some(known.map_err(|_| bad(key, "must be public or private"))?);
             }
             "resource_types" => {
+                paging::list(key, value.split(',').count(), &mut listed)?;
                 let names = value
                     .split(',')
                     .map(str::trim)

@@ -5,9 +5,9 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::{Comparison, Filter, NumberColumn, TextColumn};
 use crate::catalog::db;
-use crate::image::{MemberStatus, ProjectId, Visibility};
+use crate::image::{MemberStatus, Micros, ProjectId, Visibility};
 
-const MICROS: i64 = 1_000_000;
+const MICROS: Micros = 1_000_000;
 
 /// Characters of a property's value that its index holds.
 const VALUE_PREFIX: usize = 64;
@@ -159,6 +159,13 @@ impl Condition {
         self.push_of_source(query);
     }
 
+    /// What the index does not know of its rows. Left out where they are counted: the index alone is quicker.
+    pub(super) fn push_rest(&self, query: &mut QueryBuilder<Sqlite>) {
+        if let Condition::Filter(Filter::Property(_, value)) = self {
+            query.push(" AND p.value = ").push_bind(value.clone());
+        }
+    }
+
     /// Asks it of the rows of its own table, after `WHERE` or `AND`.
     fn push_of_source(&self, query: &mut QueryBuilder<Sqlite>) {
         match self {
@@ -166,16 +173,13 @@ impl Condition {
                 query.push("t.value = ").push_bind(tag.clone());
             }
             Condition::Filter(Filter::Property(name, value)) => {
-                let prefix: String = value.chars().take(VALUE_PREFIX).collect();
-                // A shorter beginning is the whole, and the index alone answers.
-                let is_whole = prefix.chars().count() < VALUE_PREFIX;
+                // What the index holds ends at a NUL as well: the database's functions on text do.
+                let held = value.chars().take_while(|c| *c != '\0');
+                let prefix: String = held.take(VALUE_PREFIX).collect();
                 query.push("p.name = ").push_bind(name.clone());
                 query
                     .push(" AND substr(p.value, 1, 64) = ")
                     .push_bind(prefix);
-                if !is_whole {
-                    query.push(" AND p.value = ").push_bind(value.clone());
-                }
             }
             Condition::SharedWith(project, status) => {
                 query
@@ -279,15 +283,18 @@ fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     }
 }
 
-/// Times are kept finer than they are shown, and compared as they are shown: whole seconds.
+/// Times are kept finer than they are shown, and compared as they are shown: whole seconds. What they are compared with
+/// may have a fraction, which no image's time equals.
 fn push_seconds(
     query: &mut QueryBuilder<Sqlite>,
     column: &'static str,
     comparison: Comparison,
-    seconds: i64,
+    at: Micros,
 ) {
-    let first = seconds.saturating_mul(MICROS);
-    let next = first.saturating_add(MICROS);
+    let whole = at.div_euclid(MICROS).saturating_mul(MICROS);
+    // Images of this second: none, when there is a fraction.
+    let next = whole.saturating_add(MICROS);
+    let first = if at == whole { whole } else { next };
     let mut half = |operator: &'static str, bound: i64| {
         query
             .push("i.")

@@ -105,6 +105,7 @@ fn push_part(
             }
             query.push(" WHERE ");
             part.conditions[place].push_driving(query, source);
+            part.conditions[place].push_rest(query);
             if source.table != Table::Images {
                 let (id, _) = source.table.id_and_age();
                 query
@@ -199,28 +200,24 @@ fn push_behind(
     query.push(")");
 }
 
-/// Greater in the first key, or equal there and greater in the second, and so on.
+/// Greater in the first key, or equal there and greater in the rest: each key is named twice, however many there are.
 fn push_mixed(
     query: &mut QueryBuilder<Sqlite>,
     sort: &[(SortKey, Direction)],
     values: &[SortValue],
     names: &dyn Fn(SortKey) -> String,
 ) {
-    query.push(" AND (");
-    for (place, ((key, direction), value)) in sort.iter().zip(values).enumerate() {
-        query.push(if place == 0 { "(" } else { " OR (" });
-        for ((same, _), value) in sort.iter().zip(values).take(place) {
-            query.push(names(*same)).push(" IS NOT DISTINCT FROM ");
-            value.push(query);
-            query.push(" AND ");
-        }
+    query.push(" AND ");
+    let keys = sort.iter().zip(values);
+    for (place, ((key, direction), value)) in keys.clone().enumerate() {
+        query.push("(");
         let name = names(*key);
         match (direction, value.is_null()) {
             // Null is the lowest: everything else follows it going up, nothing going down.
-            (Direction::Ascending, true) => drop(query.push(name).push(" IS NOT NULL")),
+            (Direction::Ascending, true) => drop(query.push(&name).push(" IS NOT NULL")),
             (Direction::Descending, true) => drop(query.push("FALSE")),
             (Direction::Ascending, false) => {
-                query.push(name).push(" > ");
+                query.push(&name).push(" > ");
                 value.push(query);
             }
             (Direction::Descending, false) => {
@@ -234,7 +231,16 @@ fn push_mixed(
                 query.push(")");
             }
         }
-        query.push(")");
+        if place + 1 < sort.len() {
+            query
+                .push(" OR (")
+                .push(&name)
+                .push(" IS NOT DISTINCT FROM ");
+            value.push(query);
+            query.push(" AND ");
+        }
     }
-    query.push(")");
+    for place in 0..sort.len() {
+        query.push(if place == 0 { ")" } else { "))" });
+    }
 }

@@ -27,7 +27,12 @@ fn value(n: u8) -> String {
     match n {
         0..3 => format!("{}{n}", "v".repeat(70)),
         3 => "v".repeat(64),
-        _ => "v".repeat(63),
+        4 => "v".repeat(63),
+        // Behind a NUL, and what stands before it.
+        5 => "v\0w".into(),
+        6 => "v\0".into(),
+        7 => "v".into(),
+        _ => "\0".into(),
     }
 }
 
@@ -59,7 +64,7 @@ async fn filled(rng: &mut fastrand::Rng) -> (tempfile::TempDir, Catalog, Vec<Kno
             if rng.bool() {
                 image
                     .properties
-                    .insert(name.into(), Some(value(rng.u8(..5))));
+                    .insert(name.into(), Some(value(rng.u8(..9))));
             }
         }
         catalog
@@ -108,6 +113,16 @@ async fn filled(rng: &mut fastrand::Rng) -> (tempfile::TempDir, Catalog, Vec<Kno
     (dir, catalog, known)
 }
 
+/// A time that a filter names, with a fraction or without one.
+fn moment(rng: &mut fastrand::Rng, seconds: std::ops::Range<i64>) -> Micros {
+    1_000_000 * rng.i64(seconds) + *pick(rng, &[0, 0, 1, 500_000])
+}
+
+/// A time as clients see it.
+fn shown(at: Micros) -> Micros {
+    at.div_euclid(1_000_000) * 1_000_000
+}
+
 fn random_filter(rng: &mut fastrand::Rng, known: &[Known]) -> Filter {
     let text = |column, values: &[&str]| {
         Filter::Text(column, values.iter().map(|v| (*v).to_owned()).collect())
@@ -130,12 +145,12 @@ fn random_filter(rng: &mut fastrand::Rng, known: &[Known]) -> Filter {
         5 => text(TextColumn::Checksum, &["c1"]),
         6 => text(TextColumn::Id, &[pick(rng, known).image.id.as_str()]),
         7 => Filter::Tag((*pick(rng, &["x", "y", "none"])).into()),
-        8 => Filter::Property((*pick(rng, &["os", "hw"])).into(), value(rng.u8(..5))),
+        8 => Filter::Property((*pick(rng, &["os", "hw"])).into(), value(rng.u8(..9))),
         9 => Filter::Protected(rng.bool()),
         10 => Filter::Number(NumberColumn::Size, comparison, rng.i64(0..7)),
-        11 => Filter::Number(NumberColumn::CreatedAt, comparison, rng.i64(999..1041)),
+        11 => Filter::Number(NumberColumn::CreatedAt, comparison, moment(rng, 999..1041)),
         _ => match rng.bool() {
-            true => Filter::Number(NumberColumn::UpdatedAt, comparison, rng.i64(999..1011)),
+            true => Filter::Number(NumberColumn::UpdatedAt, comparison, moment(rng, 999..1011)),
             false => Filter::Number(NumberColumn::MinRam, comparison, rng.i64(0..3)),
         },
     }
@@ -169,8 +184,8 @@ fn holds(filter: &Filter, image: &Image) -> bool {
             let own = match column {
                 NumberColumn::Size => image.size.map(rows::signed),
                 NumberColumn::MinRam => Some(image.min_ram),
-                NumberColumn::CreatedAt => Some(image.created_at.div_euclid(1_000_000)),
-                NumberColumn::UpdatedAt => Some(image.updated_at.div_euclid(1_000_000)),
+                NumberColumn::CreatedAt => Some(shown(image.created_at)),
+                NumberColumn::UpdatedAt => Some(shown(image.updated_at)),
                 other => panic!("{other:?} is not tried"),
             };
             compare(own, comparison, value)
@@ -316,4 +331,53 @@ async fn every_way_gives_the_page_that_the_rules_give() {
         "most lists have images in them: {listed}"
     );
     catalog.close().await;
+}
+
+/// The statement of a page grows by the same text and the same number of values with every filter and every sort key.
+#[test]
+fn the_statement_grows_linearly() {
+    let keys = [
+        SortKey::Name,
+        SortKey::Status,
+        SortKey::ContainerFormat,
+        SortKey::DiskFormat,
+        SortKey::Size,
+        SortKey::UpdatedAt,
+        SortKey::CreatedAt,
+        SortKey::Id,
+    ];
+    let mut after = CreateRequest::default().into_image(ImageId::random(), None, 0);
+    // Nothing is null: each key is compared in the same words.
+    (after.name, after.size) = (Some("n".into()), Some(1));
+    (after.container_format, after.disk_format) = (Some("bare".into()), Some("raw".into()));
+    let length = |filters: usize, values: usize, sort_keys: usize| {
+        let sort: Vec<_> = keys[..sort_keys]
+            .iter()
+            .enumerate()
+            .map(|(place, key)| match place % 2 {
+                0 => (*key, Direction::Ascending),
+                _ => (*key, Direction::Descending),
+            })
+            .collect();
+        let mut conditions = vec![Condition::Filter(Filter::Tag("t".into())); filters];
+        let names = vec!["n".to_owned(); values];
+        conditions.push(Condition::Filter(Filter::Text(TextColumn::Name, names)));
+        let parts: Vec<Part> = segments(&sort, Some(&after))
+            .into_iter()
+            .map(|segment| Part {
+                conditions: conditions.clone(),
+                path: plan::AccessPath::OrderedScan("images_by_created_at"),
+                segment,
+            })
+            .collect();
+        query::build(&parts, &sort, 100).sql().as_str().len()
+    };
+    let filters = length(100, 2, 2) - length(50, 2, 2);
+    assert!(filters.abs_diff(length(50, 2, 2) - length(1, 2, 2)) < filters / 10);
+    let values = length(1, 500, 2) - length(1, 250, 2);
+    assert!(values.abs_diff(length(1, 250, 2) - length(1, 2, 2)) < values / 10);
+    // From four keys to eight as from two to four, twice.
+    let few = length(1, 2, 4) - length(1, 2, 2);
+    let many = length(1, 2, 8) - length(1, 2, 4);
+    assert!(many < 3 * few, "{few}, then {many}");
 }
