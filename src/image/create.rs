@@ -36,7 +36,9 @@ impl CreateRequest {
         if let Some(name) = body.keys().find(|name| is_reserved(name)) {
             return Err(InvalidImage::reserved(name));
         }
-        if let Some(name) = body.keys().find(|name| is_read_only(name)) {
+        let is_ignored = |name: &str| matches!(name, "os_hash_algo" | "os_hash_value");
+        let mut names = body.keys().filter(|name| !is_ignored(name));
+        if let Some(name) = names.find(|name| is_read_only(name)) {
             return Err(InvalidImage::read_only(name));
         }
         request
@@ -61,8 +63,10 @@ impl CreateRequest {
                     .map_err(|e| malformed(name, &format!("is {e}")))?;
                 self.id = Some(id);
             }
-            // Refused below, after everything has been held against the schema.
-            _ if is_reserved(name) || is_read_only(name) => {}
+            // Taken and without effect, as in the reference service: they are the data's, which is not there yet.
+            "os_hash_algo" | "os_hash_value" => check_schema(name, value)?,
+            // Refused by the caller, after everything has been held against the schema.
+            _ if is_reserved(name) || is_read_only(name) => check_schema(name, value)?,
             _ => {
                 self.attributes.set(name, value, rules)?;
                 if name == "owner" {
@@ -102,6 +106,42 @@ impl CreateRequest {
         self.attributes.write_to(&mut image);
         image.owner = owner;
         image
+    }
+}
+
+/// Holds the value of an attribute that the client may not write against the schema: a value that does not fit is the
+/// nearer fault.
+fn check_schema(name: &str, value: &Value) -> Result<(), InvalidImage> {
+    let text = value.as_str();
+    let is_short = |most: usize| text.is_some_and(|text| text.chars().count() <= most);
+    let (fits, rule) = match name {
+        "size" | "virtual_size" => (
+            value.is_null() || value.is_i64() || value.is_u64(),
+            "must be null or an integer",
+        ),
+        "checksum" => (
+            value.is_null() || is_short(32),
+            "must be null or a string of at most 32 characters",
+        ),
+        "os_hash_algo" => (
+            value.is_null() || is_short(64),
+            "must be null or a string of at most 64 characters",
+        ),
+        "os_hash_value" => (
+            value.is_null() || is_short(128),
+            "must be null or a string of at most 128 characters",
+        ),
+        "status" => (
+            text.is_some_and(|text| text.parse::<Status>().is_ok()),
+            "must be the name of a status",
+        ),
+        "locations" => (value.is_array(), "must be an array"),
+        _ => (text.is_some(), "must be a string"),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(malformed(name, rule))
     }
 }
 
@@ -186,9 +226,29 @@ mod tests {
                 "'stores' is read-only",
             ),
             (
-                json!({"os_hash_value": "x"}),
+                json!({"os_hash_value": 5}),
+                Reason::Malformed,
+                "'os_hash_value'",
+            ),
+            (json!({"deleted": true}), Reason::Malformed, "'deleted'"),
+            (
+                json!({"deleted_at": null}),
+                Reason::Malformed,
+                "'deleted_at'",
+            ),
+            (json!({"location": 1}), Reason::Malformed, "'location'"),
+            (json!({"locations": "x"}), Reason::Malformed, "'locations'"),
+            (
+                json!({"os_glance_x": 1}),
+                Reason::Malformed,
+                "'os_glance_x'",
+            ),
+            (json!({"size": "1"}), Reason::Malformed, "'size'"),
+            (json!({"status": "new"}), Reason::Malformed, "'status'"),
+            (
+                json!({"deleted": "true"}),
                 Reason::NotYours,
-                "'os_hash_value' is read-only",
+                "'deleted' is reserved",
             ),
             (
                 json!({"locations": []}),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 pub use locations::LocationChange;
 
+use super::attributes::malformed;
 use super::{
     Attributes, Image, InvalidImage, Reason, Rules, Status, is_base_attribute, is_read_only,
     is_reserved,
@@ -20,6 +21,10 @@ pub enum Dialect {
     /// `application/openstack-images-v2.1-json-patch`: `{"op": "add", "path": "/p", "value": …}`.
     V21,
 }
+
+/// The reference service takes a patch for this name as one of a property, and then shows the attribute in its place. So
+/// adding it is accepted and has no effect, and there is never one to replace or remove.
+const STORES: &str = "stores";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Operation {
@@ -82,7 +87,7 @@ impl Patch {
             if is_reserved(name) {
                 return Err(InvalidImage::reserved(name));
             }
-            if name == "id" || is_read_only(name) {
+            if name == "id" || (is_read_only(name) && name != STORES) {
                 return Err(InvalidImage::read_only(name));
             }
         }
@@ -132,9 +137,15 @@ impl Patch {
                     ),
                 ));
             }
-            let exists = is_base_attribute(name) || after.properties.contains_key(name);
+            let exists =
+                name != STORES && (is_base_attribute(name) || after.properties.contains_key(name));
             match operation {
                 Operation::Locations(_) => {}
+                Operation::Add(_, value) if name == STORES => {
+                    if !value.is_string() {
+                        return Err(malformed(name, "must be a string"));
+                    }
+                }
                 Operation::Add(_, value) => {
                     if exists && self.dialect == Dialect::V20 {
                         return Err(conflict(format!("Property {name} already present.")));
@@ -147,7 +158,7 @@ impl Patch {
                     }
                     after.set(name, value, rules)?;
                 }
-                Operation::Remove(_) if is_base_attribute(name) => {
+                Operation::Remove(_) if exists && is_base_attribute(name) => {
                     return Err(InvalidImage::new(
                         Reason::NotYours,
                         format!("Property {name} may not be removed."),
@@ -355,8 +366,8 @@ mod tests {
                 NotYours,
             ),
             (
-                json!([{"op": "add", "path": "/stores", "value": "x"}]),
-                NotYours,
+                json!([{"op": "replace", "path": "/stores", "value": "x"}]),
+                Conflict,
             ),
             (
                 json!([{"op": "add", "path": "/os_glance_x", "value": "x"}]),

@@ -303,6 +303,15 @@ async fn who_may_share_answer_and_end_a_share() {
 }
 
 #[tokio::test]
+async fn whether_one_may_answer_is_told_before_the_answer_is_read() {
+    let site = Site::start().await;
+    let id = site.shared().await;
+    assert_eq!(answer(&site.owner, &id, "other", "maybe").await.status, 403);
+    assert_eq!(answer(&site.guest, &id, "other", "maybe").await.status, 400);
+    site.app.finish().await;
+}
+
+#[tokio::test]
 async fn bad_bodies_are_400_and_change_nothing() {
     let site = Site::start().await;
     let id = site.shared().await;

@@ -119,6 +119,9 @@ async fn refusal_of_a_record_has_the_code_of_the_contract_and_names_the_field() 
         (json!({"hw_cpu": 4}), 400, "'hw_cpu'"),
         (json!({"status": "active"}), 403, "'status'"),
         (json!({"size": 5}), 403, "'size'"),
+        (json!({"size": "5"}), 400, "'size'"),
+        (json!({"deleted": true}), 400, "'deleted'"),
+        (json!({"location": 1}), 400, "'location'"),
         (json!({"checksum": "x"}), 403, "'checksum'"),
         (json!({"virtual_size": 5}), 403, "'virtual_size'"),
         (
@@ -151,6 +154,20 @@ async fn refusal_of_a_record_has_the_code_of_the_contract_and_names_the_field() 
     }
     let listed = app.client.get("/v2/images").await.json();
     assert_eq!(listed["images"], json!([]), "a refusal leaves no record");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn digests_at_creation_are_taken_and_have_no_effect() {
+    let app = TestApp::start().await;
+    let body = json!({"os_hash_algo": "sha512", "os_hash_value": "ab"});
+    let answer = post(&app.client, &body).await;
+    assert_eq!(answer.status, 201);
+    let record = answer.json();
+    assert_eq!(
+        (&record["os_hash_algo"], &record["os_hash_value"]),
+        (&Value::Null, &Value::Null)
+    );
     app.finish().await;
 }
 

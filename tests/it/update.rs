@@ -20,6 +20,27 @@ async fn patch(app: &TestApp, id: &str, media_type: &str, body: Value) -> Answer
 }
 
 #[tokio::test]
+async fn patch_of_stores_is_taken_without_effect_and_an_empty_addition_of_locations_is_400() {
+    let app = TestApp::start().await;
+    let id = app.client.create(&json!({"name": "a"})).await;
+    for (operation, status) in [
+        (json!({"op": "add", "path": "/stores", "value": "x"}), 200),
+        (json!({"op": "add", "path": "/stores", "value": 1}), 400),
+        (
+            json!({"op": "replace", "path": "/stores", "value": "x"}),
+            409,
+        ),
+        (json!({"op": "remove", "path": "/stores"}), 409),
+        (json!({"op": "add", "path": "/locations", "value": []}), 400),
+    ] {
+        let answer = patch(&app, &id, V21, json!([operation])).await;
+        assert_eq!(answer.status, status, "{operation}: {}", answer.text());
+    }
+    assert_eq!(app.client.image(&id).await.get("stores"), None);
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn patch_changes_attributes_and_properties_in_both_dialects() {
     let app = TestApp::start().await;
     let id = app

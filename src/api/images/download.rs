@@ -136,7 +136,7 @@ fn etag(image: &Image) -> Option<HeaderValue> {
 fn wanted_range(headers: &HeaderMap) -> Result<Option<RangeSpec>, Error> {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let wanted = match (text(RANGE), text(CONTENT_RANGE)) {
-        (Some(range), _) => range::parse(range),
+        (Some(range), _) => range::parse(range).map(Some),
         (None, Some(range)) => range::parse_legacy(range).map(Some),
         (None, None) => Ok(None),
     };

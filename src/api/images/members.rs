@@ -136,12 +136,15 @@ pub(in crate::api) async fn update(
     path: MemberPath,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
-    let status = status_in(&body)?;
+    let given = body
+        .get("status")
+        .ok_or_else(|| Error::BadRequest("'status' must be given.".into()))?;
     let image = shared.shared_image(&caller, &path.image).await?;
     let member = shared.seen_member(&caller, &image, &path.member).await?;
     if !may(&caller, Rule::ModifyMember, &image, &member.project) {
         return Err(Error::not_allowed(Rule::ModifyMember));
     }
+    let status = status_of(given)?;
     let updated = shared
         .catalog
         .update_member(&image.id, &member.project, status)
@@ -232,9 +235,9 @@ fn member_named(body: &Map<String, Value>) -> Result<ProjectId, Error> {
     }
 }
 
-fn status_in(body: &Map<String, Value>) -> Result<MemberStatus, Error> {
-    let status = body.get("status").and_then(Value::as_str);
-    status
+fn status_of(given: &Value) -> Result<MemberStatus, Error> {
+    given
+        .as_str()
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| Error::BadRequest("'status' must be pending, accepted or rejected.".into()))
 }

@@ -45,6 +45,9 @@ fn change(
                 "must have a value with a 'url' and its 'metadata'",
             )),
         },
+        ("add", None) if value.and_then(Value::as_array).is_some_and(Vec::is_empty) => Err(
+            malformed("are added at '-' or a place, and one must be given"),
+        ),
         ("add" | "replace", None) => match value.and_then(Value::as_array) {
             Some(list) => list
                 .iter()
@@ -119,6 +122,7 @@ mod tests {
                 Some(&json!([])),
                 Some(LocationChange::Replace(vec![])),
             ),
+            ("add", "/locations", Some(&json!([])), None),
             ("add", "/locations/-", Some(&json!({"url": "x"})), None),
             ("add", "/locations/x", Some(&location), None),
             ("replace", "/locations/0", Some(&location), None),
