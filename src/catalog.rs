@@ -25,7 +25,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_util::task::TaskTracker;
 
-use crate::image::{Image, ImageId, InvalidTransition, Micros};
+use crate::image::{Denial, Image, ImageId, InvalidTransition, Micros};
 use crate::telemetry::metrics::Metrics;
 pub use garbage::{Garbage, OpenParts};
 pub use images::{Activation, Change};
@@ -36,7 +36,7 @@ pub use list::{
 pub use members::Member;
 pub use metadefs::{Loaded, NamespacePage, NamespaceSortKey, OnExisting, PartPage, PartSortKey};
 pub use tasks::{Task, TaskPage, TaskSortKey};
-pub use uploads::{Intent, NewUpload, Upload};
+pub use uploads::{Formats, Intent, NewUpload, Upload};
 
 /// Why the catalog did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,12 @@ pub enum Error {
     /// The upload row is gone: the lease ran out and somebody else ended the attempt.
     #[error("the upload attempt was ended by another")]
     LeaseLost,
+    /// A rule of the policy says no to the record as the transaction has it.
+    #[error("the rule {0} does not allow it")]
+    Denied(&'static str),
+    /// The record is no longer what the request was about.
+    #[error("the image was changed by another request")]
+    Changed,
     /// The database does not answer now; the same call may work later.
     #[error("the catalog is not available")]
     Unavailable(#[source] sqlx::Error),
@@ -108,6 +114,20 @@ pub enum Error {
 
 /// The result of a catalog call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<Denial> for Error {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Hidden => Error::Missing,
+            Denial::Rule(rule) => Error::Denied(rule),
+            Denial::Changed => Error::Changed,
+        }
+    }
+}
+
+/// Whether the caller may do what it asks for. What a handler has seen before, perhaps in the cache, can be old by the time
+/// of the write, so every write of a record judges what its own transaction has loaded.
+pub type Judge<T = Image> = Box<dyn FnOnce(&T) -> Result<(), Denial> + Send>;
 
 /// A handle on the catalog; clones share everything.
 #[derive(Clone)]

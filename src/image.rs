@@ -5,6 +5,7 @@
 
 mod attributes;
 mod create;
+mod denial;
 mod id;
 mod member;
 mod patch;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use attributes::{Attributes, InvalidImage, Reason, Rules};
 pub use create::CreateRequest;
+pub use denial::Denial;
 pub use id::{AttemptId, ImageId, InvalidImageId, ProjectId, StoreId};
 pub use member::{MemberStatus, UnknownMemberStatus};
 pub use patch::{Dialect, LocationChange, Patch};

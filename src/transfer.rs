@@ -110,6 +110,8 @@ impl Error {
                 | catalog::Error::Taken
                 | catalog::Error::Transition(_)
                 | catalog::Error::Protected
+                | catalog::Error::Denied(_)
+                | catalog::Error::Changed
                 | catalog::Error::FormatsMissing
                 | catalog::Error::NotShared
                 | catalog::Error::TooManyMembers { .. }

@@ -9,7 +9,8 @@ use http::request::Parts;
 use super::SharedState;
 use super::error::Error;
 use crate::auth::Identity;
-use crate::image::{Image, ProjectId, Viewer};
+use crate::catalog::Judge;
+use crate::image::{Denial, Image, ProjectId, Viewer};
 use crate::policy::{
     self, Access, Fields, ImageTarget, Policy, Protections, Rule, Scope, Target, Value,
 };
@@ -85,6 +86,24 @@ impl Caller {
     /// Asks a rule about an image.
     pub(super) fn may_image(&self, rule: Rule, image: &Image) -> bool {
         self.may(rule, &ImageTarget::new(image, &self.viewer))
+    }
+
+    /// Asks rules about an image that is written: hidden when the caller may not even read it.
+    pub(super) fn check_image(&self, rules: &[Rule], image: &Image) -> Result<(), Denial> {
+        if !self.viewer.sees(image) {
+            return Err(Denial::Hidden);
+        }
+        match rules.iter().find(|rule| !self.may_image(**rule, image)) {
+            None => Ok(()),
+            Some(rule) if self.may_image(Rule::GetImage, image) => Err(Denial::Rule(rule.as_str())),
+            Some(_) => Err(Denial::Hidden),
+        }
+    }
+
+    /// The same for the transaction of the write.
+    pub(super) fn judge(&self, rules: &'static [Rule]) -> Judge {
+        let caller = self.clone();
+        Box::new(move |image| caller.check_image(rules, image))
     }
 
     /// Asks what property protection says.

@@ -102,10 +102,11 @@ impl Error {
 
     /// 403 for a rule that says no.
     pub fn not_allowed(rule: Rule) -> Self {
-        Error::Forbidden(format!(
-            "You are not authorized to complete {} action.",
-            rule.as_str()
-        ))
+        Error::denied(rule.as_str())
+    }
+
+    fn denied(rule: &str) -> Self {
+        Error::Forbidden(format!("You are not authorized to complete {rule} action."))
     }
 
     /// A request whose sender is not known, with the challenge for the client.
@@ -389,6 +390,8 @@ impl From<catalog::Error> for Error {
             catalog::Error::FormatsMissing => Error::BadRequest(
                 "Properties disk_format, container_format must be set prior to saving data.".into(),
             ),
+            catalog::Error::Denied(rule) => Error::denied(rule),
+            e @ catalog::Error::Changed => Error::Conflict(format!("Please try again: {e}.")),
             catalog::Error::OverQuota { quota, wanted } => Error::TooLarge(format!(
                 "The project's storage quota is exceeded (user_storage_quota): {wanted} bytes needed, {quota} allowed."
             )),

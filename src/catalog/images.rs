@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 
 use super::limits::check_images;
 use super::rows;
-use super::{Catalog, Error, Garbage, Limits, OpenParts, Result, now};
+use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, now};
 use crate::image::{
     Attributes, Image, ImageId, InvalidTransition, Location, ProjectId, Status, StoreId,
 };
@@ -120,8 +120,8 @@ impl Catalog {
     /// Takes an image from active to deactivated or back, by compare-and-set; being there already is fine.
     ///
     /// # Errors
-    /// [`Error::Missing`]; [`Error::Transition`] from any other status.
-    pub async fn activate_image(&self, id: &ImageId, to: Activation) -> Result<()> {
+    /// What `judge` says; [`Error::Missing`]; [`Error::Transition`] from any other status.
+    pub async fn activate_image(&self, id: &ImageId, to: Activation, judge: Judge) -> Result<()> {
         let (this, id) = (self.clone(), id.clone());
         let (from, to) = match to {
             Activation::Deactivated => (Status::Active, Status::Deactivated),
@@ -130,6 +130,7 @@ impl Catalog {
         self.detached(async move {
             let mut tx = this.db.write().await?;
             let image = rows::load(&mut tx, &id).await?.ok_or(Error::Missing)?;
+            judge(&image)?;
             if image.status == to {
                 return Ok(());
             }
@@ -154,13 +155,19 @@ impl Catalog {
     /// Gives up the copy in one store and hands it to the garbage list, in one transaction.
     ///
     /// # Errors
-    /// [`Error::Missing`] when there is no such image or copy, [`Error::Transition`] unless the image is active,
-    /// [`Error::LastLocation`].
-    pub async fn delete_location(&self, id: &ImageId, store: &StoreId) -> Result<Garbage> {
+    /// What `judge` says; [`Error::Missing`] when there is no such image or copy, [`Error::Transition`] unless the image
+    /// is active, [`Error::LastLocation`].
+    pub async fn delete_location(
+        &self,
+        id: &ImageId,
+        store: &StoreId,
+        judge: Judge,
+    ) -> Result<Garbage> {
         let (this, id, store) = (self.clone(), id.clone(), store.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
             let image = rows::load(&mut tx, &id).await?.ok_or(Error::Missing)?;
+            judge(&image)?;
             if image.status != Status::Active {
                 return Err(InvalidTransition {
                     from: image.status,
@@ -191,11 +198,11 @@ impl Catalog {
     /// its row and finds out at its end.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Protected`], or a status that may not be deleted.
-    pub async fn delete_image(&self, id: &ImageId) -> Result<Vec<Garbage>> {
+    /// What `judge` says; [`Error::Missing`], [`Error::Protected`], or a status that may not be deleted.
+    pub async fn delete_image(&self, id: &ImageId, judge: Judge) -> Result<Vec<Garbage>> {
         let (this, id) = (self.clone(), id.clone());
         self.detached(async move {
-            let result = this.delete_in_transaction(&id).await;
+            let result = this.delete_in_transaction(&id, judge).await;
             // Also after an error: a commit that failed half-way leaves the state unknown.
             this.cache.written(&id, None);
             result
@@ -203,9 +210,10 @@ impl Catalog {
         .await
     }
 
-    async fn delete_in_transaction(&self, id: &ImageId) -> Result<Vec<Garbage>> {
+    async fn delete_in_transaction(&self, id: &ImageId, judge: Judge) -> Result<Vec<Garbage>> {
         let mut tx = self.db.write().await?;
         let image = rows::load(&mut tx, id).await?.ok_or(Error::Missing)?;
+        judge(&image)?;
         if image.protected {
             return Err(Error::Protected);
         }

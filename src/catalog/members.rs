@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::rows::{self, bad_row};
-use super::{Catalog, Error, Result, now};
+use super::{Catalog, Error, Judge, Result, now};
 use crate::image::{Image, ImageId, MemberStatus, Micros, ProjectId, Visibility};
 
 /// A project an image is shared with.
@@ -58,18 +58,19 @@ impl Catalog {
     /// Shares the image with a project, whose answer is pending.
     ///
     /// # Errors
-    /// [`Error::Missing`]; [`Error::NotShared`]; [`Error::Taken`] when it is a member already; [`Error::TooManyMembers`]
+    /// What `judge` says; [`Error::Missing`]; [`Error::NotShared`]; [`Error::Taken`] when it is a member already; [`Error::TooManyMembers`]
     /// over `quota` members, `None` being no limit. Nothing is changed then.
     pub async fn create_member(
         &self,
         image: &ImageId,
         project: &ProjectId,
         quota: Option<u64>,
+        judge: Judge,
     ) -> Result<Member> {
         let (this, image, project) = (self.clone(), image.clone(), project.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let created_at = shared_image(&mut tx, &image).await?.created_at;
+            let created_at = shared_image(&mut tx, &image, judge).await?.created_at;
             let now = now();
             let inserted = sqlx::query(
                 "INSERT INTO image_members (image_id, member_id, status, created_at, updated_at, image_created_at) \
@@ -102,17 +103,18 @@ impl Catalog {
     /// Writes down what the project has answered.
     ///
     /// # Errors
-    /// [`Error::Missing`] without the image or the row; [`Error::NotShared`].
+    /// What `judge` says; [`Error::Missing`] without the image or the row; [`Error::NotShared`].
     pub async fn update_member(
         &self,
         image: &ImageId,
         project: &ProjectId,
         status: MemberStatus,
+        judge: Judge,
     ) -> Result<Member> {
         let (this, image, project) = (self.clone(), image.clone(), project.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            shared_image(&mut tx, &image).await?;
+            shared_image(&mut tx, &image, judge).await?;
             let row = sqlx::query(
                 "UPDATE image_members SET status = $1, updated_at = $2 WHERE image_id = $3 AND member_id = $4 \
                  RETURNING *",
@@ -133,12 +135,17 @@ impl Catalog {
     /// Ends a share.
     ///
     /// # Errors
-    /// [`Error::Missing`] without the image or the row; [`Error::NotShared`].
-    pub async fn delete_member(&self, image: &ImageId, project: &ProjectId) -> Result<()> {
+    /// What `judge` says; [`Error::Missing`] without the image or the row; [`Error::NotShared`].
+    pub async fn delete_member(
+        &self,
+        image: &ImageId,
+        project: &ProjectId,
+        judge: Judge,
+    ) -> Result<()> {
         let (this, image, project) = (self.clone(), image.clone(), project.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            shared_image(&mut tx, &image).await?;
+            shared_image(&mut tx, &image, judge).await?;
             let deleted =
                 sqlx::query("DELETE FROM image_members WHERE image_id = $1 AND member_id = $2")
                     .bind(image.as_str())
@@ -154,9 +161,10 @@ impl Catalog {
     }
 }
 
-/// The record, which has a member list in use only while it is shared.
-async fn shared_image(tx: &mut SqliteConnection, id: &ImageId) -> Result<Image> {
+/// The record as judged, which has a member list in use only while it is shared.
+async fn shared_image(tx: &mut SqliteConnection, id: &ImageId, judge: Judge) -> Result<Image> {
     let image = rows::load(tx, id).await?.ok_or(Error::Missing)?;
+    judge(&image)?;
     if image.visibility == Visibility::Shared {
         Ok(image)
     } else {

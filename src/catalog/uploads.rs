@@ -16,7 +16,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::limits::{check_bytes, check_uploading};
 use super::rows::{self, bad_row, signed};
-use super::{Catalog, Error, Garbage, Limits, OpenParts, Result, now};
+use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, now};
 use crate::image::{AttemptId, DataFacts, Image, ImageId, InvalidTransition, Status, StoreId};
 
 /// How long after it was given up a store may still carry out a request to publish an object: one that timed out here,
@@ -64,19 +64,41 @@ pub struct Upload {
 pub struct Intent {
     /// What the record will say of the data.
     pub facts: DataFacts,
+    /// What the data was judged as; `None` in a row of a release before this field.
+    #[serde(default)]
+    pub judged_as: Option<Formats>,
+}
+
+/// The formats of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Formats {
+    disk: Option<String>,
+    container: Option<String>,
+}
+
+impl Formats {
+    /// Those of this record.
+    pub fn of(image: &Image) -> Self {
+        Self {
+            disk: image.disk_format.clone(),
+            container: image.container_format.clone(),
+        }
+    }
 }
 
 impl Catalog {
-    /// Takes the image from queued to saving and opens the attempt's row, in one transaction.
+    /// Takes the image from queued to saving and opens the attempt's row, in one transaction. Gives the record that it
+    /// was judged on: from here to the end of the attempt its formats stay.
     ///
     /// # Errors
-    /// [`Error::Transition`] for the loser of a race, [`Error::OverQuota`], [`Error::OverLimit`], [`Error::FormatsMissing`],
+    /// What `judge` says; [`Error::Transition`] for the loser of a race, [`Error::OverQuota`], [`Error::OverLimit`], [`Error::FormatsMissing`],
     /// [`Error::Missing`]; nothing is changed then.
-    pub async fn begin_upload(&self, new: NewUpload) -> Result<()> {
+    pub async fn begin_upload(&self, new: NewUpload, judge: Judge) -> Result<Arc<Image>> {
         let this = self.clone();
         self.detached(async move {
             let mut tx = this.db.write().await?;
             let image = rows::load(&mut tx, &new.image).await?.ok_or(Error::Missing)?;
+            judge(&image)?;
             image.status.check_transition(Status::Saving)?;
             if !image.missing_formats().is_empty() {
                 return Err(Error::FormatsMissing);
@@ -99,8 +121,7 @@ impl Catalog {
             .await?;
             check_bytes(&mut tx, owner, &new.limits, new.reserve).await?;
             check_uploading(&mut tx, owner, &new.limits).await?;
-            let result = this.commit(tx, &new.image).await;
-            result.map(drop)
+            this.commit(tx, &new.image).await?.ok_or(Error::Missing)
         })
         .await
     }
@@ -216,17 +237,19 @@ impl Catalog {
     /// as it is, so that a PATCH during the upload is kept.
     ///
     /// # Errors
-    /// [`Error::Missing`] when the image was deleted meanwhile; [`Error::LeaseLost`]. Nothing is changed then.
+    /// [`Error::Missing`] when the image was deleted meanwhile; [`Error::Changed`] when it has other formats than the data
+    /// was judged as; [`Error::LeaseLost`]. Nothing is changed then.
     pub async fn finish_upload(
         &self,
         attempt: &AttemptId,
         intent: &Intent,
         etag: Option<String>,
     ) -> Result<Arc<Image>> {
-        let (this, attempt, facts) = (self.clone(), attempt.clone(), intent.facts.clone());
+        let (this, attempt, intent) = (self.clone(), attempt.clone(), intent.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
             let upload = take(&mut tx, &attempt).await?.ok_or(Error::LeaseLost)?;
+            let Intent { facts, judged_as } = intent;
             let changed = sqlx::query(
                 "UPDATE images SET status = 'active', size = $1, virtual_size = $2, checksum = $3, os_hash_algo = $4, \
                  os_hash_value = $5, updated_at = $6 WHERE id = $7 AND status = 'saving'",
@@ -242,6 +265,10 @@ impl Catalog {
             .await?;
             if changed.rows_affected() == 0 {
                 return Err(Error::Missing);
+            }
+            let image = rows::load(&mut tx, &upload.image).await?.ok_or(Error::Missing)?;
+            if judged_as.is_some_and(|formats| formats != Formats::of(&image)) {
+                return Err(Error::Changed);
             }
             sqlx::query(
                 "INSERT INTO image_locations (image_id, position, store, object_key, etag) VALUES ($1, 0, $2, $3, $4)",

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::lease::{self, Reservation};
 use super::{Error, Result};
-use crate::catalog::{self, Catalog, Garbage, Intent, Limits, NewUpload, Upload};
+use crate::catalog::{self, Catalog, Garbage, Intent, Judge, Limits, NewUpload, Upload};
 use crate::image::{AttemptId, Image, ImageId};
 use crate::store::{MultipartUpload, Store};
 
@@ -61,11 +61,12 @@ impl Attempt {
         &self.store
     }
 
-    /// Takes the image from queued to saving and opens the row, with `reserve` bytes of the quota.
+    /// Takes the image from queued to saving and opens the row, with `reserve` bytes of the quota. Gives the record that
+    /// `judge` has seen, by which the bytes are judged.
     ///
     /// # Errors
-    /// Whatever the catalog refuses; nothing is changed then.
-    pub(super) async fn begin(&self, reserve: u64) -> Result<()> {
+    /// Whatever `judge` and the catalog refuse; nothing is changed then.
+    pub(super) async fn begin(&self, reserve: u64, judge: Judge) -> Result<Arc<Image>> {
         let new = NewUpload {
             attempt: self.upload.attempt.clone(),
             image: self.upload.image.clone(),
@@ -75,7 +76,7 @@ impl Attempt {
             reserve,
             limits: self.limits,
         };
-        Ok(self.catalog.begin_upload(new).await?)
+        Ok(self.catalog.begin_upload(new, judge).await?)
     }
 
     /// Keeps the lease until it is lost; the error says how. Never ends otherwise.

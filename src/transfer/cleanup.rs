@@ -96,7 +96,11 @@ impl Transfers {
                     .await
                 {
                     Ok(_) => return Ok(Direction::Forward),
-                    Err(catalog::Error::Missing | catalog::Error::LeaseLost) => {}
+                    Err(
+                        catalog::Error::Missing
+                        | catalog::Error::Changed
+                        | catalog::Error::LeaseLost,
+                    ) => {}
                     Err(e) => return Err(e.into()),
                 }
             }

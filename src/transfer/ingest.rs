@@ -23,16 +23,18 @@ use super::publish::publish;
 use super::read::Reader;
 use super::send::Sent;
 use super::{Error, Result, Transfers, cleanup};
-use crate::catalog::{self, Intent, Limits};
+use crate::catalog::{self, Formats, Intent, Judge, Limits};
 use crate::format::{self, INSPECTED_CONTAINER_FORMAT, Inspection};
-use crate::image::{DataFacts, Image};
+use crate::image::{DataFacts, Image, ImageId};
 use crate::store::Store;
 use crate::telemetry::labels::UploadOutcome;
 
 /// An upload that passed the checks of the API.
 pub struct Ingest {
-    /// The record as it was checked.
-    pub image: Arc<Image>,
+    /// The image.
+    pub image: ImageId,
+    /// The checks of the API, for the record that the attempt begins with.
+    pub judge: Judge,
     /// The store to hold the data.
     pub store: Arc<Store>,
     /// Size the client declared, bytes; `None` when unknown.
@@ -61,11 +63,11 @@ impl Transfers {
             let attempt = Arc::new(Attempt::new(
                 this.catalog.clone(),
                 Arc::clone(&job.store),
-                job.image.id.clone(),
+                job.image.clone(),
                 this.rules.lease,
                 job.limits,
             ));
-            let result = this.carry_out(&job, &attempt, &mut body).await;
+            let result = this.carry_out(job, &attempt, &mut body).await;
             this.metrics.upload_ended(
                 result
                     .as_ref()
@@ -92,25 +94,30 @@ impl Transfers {
 
     async fn carry_out<B>(
         &self,
-        job: &Ingest,
+        job: Ingest,
         attempt: &Arc<Attempt>,
         body: &mut B,
     ) -> Result<Arc<Image>>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
     {
-        attempt.begin(job.declared.unwrap_or(0)).await?;
+        // The record as the attempt's own transaction has it; one that was seen earlier may have had other formats.
+        let image = attempt.begin(job.declared.unwrap_or(0), job.judge).await?;
         let taken = tokio::select! {
-            taken = self.pipeline(job, attempt).run(body) => taken?,
+            taken = self.pipeline(&image, job.declared, attempt).run(body) => taken?,
             lost = attempt.renew_until_lost() => return Err(lost),
             () = self.stop.cancelled() => return Err(Error::Stopping),
         };
-        let (facts, sent) = review(&job.image, taken)?;
+        let (facts, sent) = review(&image, taken)?;
         // A PutObject is not dropped half-way: the store might still carry it out after the roll back has looked. A
         // completion may be, since aborting the multipart upload settles which of the two came first. A lost lease is
         // found out by the catalog, and a process that ends meanwhile leaves its intent to recovery.
         let may_be_dropped = matches!(sent, Sent::Parts(..));
-        let mut publishing = std::pin::pin!(make_active(attempt, Intent { facts }, sent));
+        let intent = Intent {
+            facts,
+            judged_as: Some(Formats::of(&image)),
+        };
+        let mut publishing = std::pin::pin!(make_active(attempt, intent, sent));
         tokio::select! {
             done = &mut publishing => done,
             () = self.stop.cancelled(), if may_be_dropped => Err(Error::Stopping),
@@ -118,15 +125,20 @@ impl Transfers {
         }
     }
 
-    fn pipeline<'a>(&'a self, job: &Ingest, attempt: &'a Arc<Attempt>) -> Pipeline<'a> {
+    fn pipeline<'a>(
+        &'a self,
+        image: &Image,
+        declared: Option<u64>,
+        attempt: &'a Arc<Attempt>,
+    ) -> Pipeline<'a> {
         let reader = Reader {
             budget: &self.budget,
-            plan: PartPlan::new(job.store.part_size(), job.declared, self.rules.size_cap),
+            plan: PartPlan::new(attempt.store().part_size(), declared, self.rules.size_cap),
             idle_timeout: self.rules.body_idle_timeout,
-            declared: job.declared,
+            declared,
             cap: self.rules.size_cap,
-            reservation: attempt.reservation(job.declared.unwrap_or(0)),
-            inspection: (job.image.container_format.as_deref() == Some(INSPECTED_CONTAINER_FORMAT))
+            reservation: attempt.reservation(declared.unwrap_or(0)),
+            inspection: (image.container_format.as_deref() == Some(INSPECTED_CONTAINER_FORMAT))
                 .then(Inspection::new),
         };
         Pipeline {

@@ -38,6 +38,7 @@ mod rbac;
 mod records;
 mod routes;
 mod site;
+mod stale;
 mod tls;
 mod token_cache;
 mod update;

@@ -21,7 +21,7 @@ pub(in crate::api) async fn deactivate(
         &shared,
         &caller,
         &path,
-        Rule::Deactivate,
+        &[Rule::Deactivate],
         Activation::Deactivated,
     )
     .await
@@ -38,7 +38,7 @@ pub(in crate::api) async fn reactivate(
         &shared,
         &caller,
         &path,
-        Rule::Reactivate,
+        &[Rule::Reactivate],
         Activation::Active,
     )
     .await
@@ -48,13 +48,15 @@ async fn change(
     shared: &SharedState,
     caller: &Caller,
     path: &ImagePath,
-    rule: Rule,
+    rules: &'static [Rule; 1],
     to: Activation,
 ) -> Result<Response, Error> {
+    let [rule] = *rules;
     let id = path.id()?;
     let image = shared.visible_image(caller, &id).await?;
     shared.enforce(caller, rule, &image)?;
-    match shared.catalog.activate_image(&id, to).await {
+    let judge = caller.judge(rules);
+    match shared.catalog.activate_image(&id, to, judge).await {
         Ok(()) => Ok(no_content()),
         // 403 and not 409: so the reference service answers here.
         Err(catalog::Error::Transition(step)) => Err(Error::Forbidden(format!(

@@ -25,7 +25,7 @@ pub(in crate::api) async fn delete(
     shared.enforce(&caller, Rule::DeleteImage, &image)?;
     let garbage = shared
         .catalog
-        .delete_image(&id)
+        .delete_image(&id, caller.judge(&[Rule::DeleteImage]))
         .await
         .map_err(|e| about(&id, e))?;
     shared.remove_now(garbage).await;

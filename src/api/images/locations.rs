@@ -62,7 +62,8 @@ pub(in crate::api) async fn delete_from_store(
     let found = shared.visible_image(&caller, &id).await?;
     shared.enforce(&caller, Rule::GetImageLocation, &found)?;
     shared.enforce(&caller, Rule::DeleteImageLocation, &found)?;
-    let removed = shared.catalog.delete_location(&id, &store).await;
+    let judge = caller.judge(&[Rule::GetImageLocation, Rule::DeleteImageLocation]);
+    let removed = shared.catalog.delete_location(&id, &store, judge).await;
     let garbage = removed.map_err(|e| match e {
         catalog::Error::Transition(step) => Error::Conflict(format!(
             "Data can only be removed from a store while the image is {}; it is {}.",

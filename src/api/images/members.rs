@@ -12,7 +12,7 @@ use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, JsonObject, NoBody, path_of};
 use crate::api::{AppState, SharedState, no_content};
 use crate::catalog::{self, Member};
-use crate::image::{Image, ImageId, MemberStatus, ProjectId, Visibility, rfc3339};
+use crate::image::{Denial, Image, ImageId, MemberStatus, ProjectId, Visibility, rfc3339};
 use crate::policy::{Fields, Rule, Value as Attribute};
 
 /// Longest project id, in characters: the column of the reference service.
@@ -117,7 +117,7 @@ pub(in crate::api) async fn create(
     let quota = super::most(shared.config.images.member_quota);
     let created = shared
         .catalog
-        .create_member(&image.id, &project, quota)
+        .create_member(&image.id, &project, quota, caller.judge(&[Rule::AddMember]))
         .await;
     let member = created.map_err(|e| match e {
         catalog::Error::Taken => Error::Conflict(format!(
@@ -145,9 +145,21 @@ pub(in crate::api) async fn update(
         return Err(Error::not_allowed(Rule::ModifyMember));
     }
     let status = status_of(given)?;
+    let (who, project) = (caller.clone(), member.project.clone());
+    let judge = Box::new(move |image: &Image| {
+        who.check_image(&[], image)?;
+        match (
+            may(&who, Rule::GetMember, image, &project),
+            may(&who, Rule::ModifyMember, image, &project),
+        ) {
+            (false, _) => Err(Denial::Hidden),
+            (true, false) => Err(Denial::Rule(Rule::ModifyMember.as_str())),
+            (true, true) => Ok(()),
+        }
+    });
     let updated = shared
         .catalog
-        .update_member(&image.id, &member.project, status)
+        .update_member(&image.id, &member.project, status, judge)
         .await;
     let member = updated.map_err(|e| match e {
         catalog::Error::Missing => no_member(&path.member, &image),
@@ -166,7 +178,12 @@ pub(in crate::api) async fn delete(
     let image = shared.shared_image(&caller, &path.image).await?;
     shared.enforce(&caller, Rule::DeleteMember, &image)?;
     let project = path.member.as_str().into();
-    match shared.catalog.delete_member(&image.id, &project).await {
+    let judge = caller.judge(&[Rule::DeleteMember]);
+    match shared
+        .catalog
+        .delete_member(&image.id, &project, judge)
+        .await
+    {
         Ok(()) => Ok(no_content()),
         Err(catalog::Error::Missing) => Err(no_member(&path.member, &image)),
         Err(e) => Err(about(&image.id, e)),

@@ -52,7 +52,10 @@ async fn change(
     let id = image.id()?;
     let found = shared.visible_image(caller, &id).await?;
     shared.enforce(caller, Rule::ModifyImage, &found)?;
+    let who = caller.clone();
     let updated = shared.catalog.update_image(&id, move |image| {
+        let judged = who.check_image(&[Rule::ModifyImage], image);
+        judged.map_err(|denial| about(&image.id, denial.into()))?;
         let mut attributes = Attributes::of(image);
         change(&mut attributes, &tag)?;
         Ok::<_, Error>(attributes.into())

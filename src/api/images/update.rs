@@ -44,14 +44,13 @@ pub(in crate::api) async fn update(
     let (parts, who) = (shared.clone(), caller.clone());
     let updated = shared.catalog.update_image(&id, move |image| {
         // Visible and allowed a moment ago; the transaction has the record as it is now.
-        if !who.viewer.sees(image) || !who.may_image(Rule::ModifyImage, image) {
-            return Err(Error::image_not_found(image.id.as_str()));
-        }
+        let judged = who.check_image(&[Rule::ModifyImage], image);
+        judged.map_err(|denial| about(&image.id, denial.into()))?;
         let after = patch.apply(image, &parts.image_rules())?;
         check_policy(&who, &patch, image, &after)?;
         parts.check_protections(&who, patch.names(), &image.properties, &after.properties)?;
         let given_up = parts.given_up(&who, &patch, image)?;
-        Ok(Change {
+        Ok::<_, Error>(Change {
             attributes: after,
             given_up,
         })

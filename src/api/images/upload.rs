@@ -13,7 +13,7 @@ use crate::api::error::{Error, about};
 use crate::api::extract::{HasLength, ImagePath};
 use crate::api::throttle::TransferKind;
 use crate::api::{AppState, SharedState, no_content};
-use crate::image::{Image, Status};
+use crate::image::{Denial, Image, Status};
 use crate::policy::Rule;
 use crate::store::Store;
 use crate::transfer::{self, Ingest};
@@ -39,6 +39,13 @@ pub(in crate::api) async fn upload(
     check_image(&image)?;
     let _slot = shared.acquire_slot(&caller, TransferKind::Upload)?;
     let limits = shared.limits(image.owner.as_ref()).await?;
+    let owner = image.owner.clone();
+    let may_upload = caller.judge(&[Rule::UploadImage]);
+    let judge = Box::new(move |image: &Image| {
+        may_upload(image)?;
+        // The limits are this owner's.
+        (image.owner == owner).then_some(()).ok_or(Denial::Changed)
+    });
     let cap = shared.transfers.size_cap();
     if declared.is_some_and(|declared| declared > cap) {
         return Err(transfer::Error::TooLarge { cap }.into());
@@ -47,7 +54,8 @@ pub(in crate::api) async fn upload(
         .transfers
         .ingest(
             Ingest {
-                image,
+                image: id.clone(),
+                judge,
                 store,
                 declared,
                 limits,

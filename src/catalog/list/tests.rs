@@ -109,7 +109,8 @@ async fn filled(rng: &mut fastrand::Rng) -> (tempfile::TempDir, Catalog, Vec<Kno
         .create_image(gone.clone(), Limits::default())
         .await
         .unwrap();
-    catalog.delete_image(&gone.id).await.unwrap();
+    let anybody = Box::new(|_: &Image| Ok(()));
+    catalog.delete_image(&gone.id, anybody).await.unwrap();
     (dir, catalog, known)
 }
 
