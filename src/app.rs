@@ -1,5 +1,6 @@
 //! The one composition root: `build` makes everything and binds the sockets, `run` starts work and ends it in order.
 
+mod connections;
 mod listener;
 mod tls;
 
@@ -19,10 +20,12 @@ use crate::catalog::Catalog;
 use crate::config::{self, Config, Images};
 use crate::embedded::EmbeddedStore;
 use crate::jobs;
+use crate::net::Pace;
 use crate::store::{Store, Stores};
 use crate::telemetry::metrics::{self, Metrics};
 use crate::transfer::{Rules, Transfers, largest_part};
-use listener::{Connections, Limits};
+use connections::Connections;
+use listener::Limits;
 use tls::Tls;
 
 pub use crate::api::{ROUTES, Route};
@@ -32,6 +35,12 @@ const FINAL_FLUSH: Duration = Duration::from_secs(2);
 
 /// How long the start waits for the stores' buckets.
 const BUCKET_WAIT: Duration = Duration::from_secs(1);
+
+/// Connections to the metrics at once.
+const MOST_WATCHERS: usize = 32;
+
+/// Open files that are no connection's: the catalog, the listeners, files of the configuration, logs, jobs.
+const OTHER_FILES: usize = 64;
 
 /// The whole service, built and bound but not yet at work.
 pub struct App {
@@ -129,9 +138,13 @@ impl App {
         );
         let limits = Limits {
             header_timeout: self.config.server.header_timeout.duration(),
-            write_idle_timeout: self.config.server.write_idle_timeout.duration(),
+            pace: Pace {
+                idle: self.config.server.write_idle_timeout.duration(),
+                bytes_per_second: self.config.server.min_download_rate.bytes(),
+            },
         };
-        let (connections, watchers) = (Connections::default(), Connections::default());
+        let connections = Connections::new(most_connections(&self.config));
+        let watchers = Connections::new(MOST_WATCHERS);
         let (unwatched, watching) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(listener::accept(
             self.listener,
@@ -180,6 +193,40 @@ impl App {
         watching.wait().await;
         tracing::info!("stopped");
     }
+}
+
+/// `server.max_connections`, or fewer where the process may not open as many files: an exhausted process can accept
+/// nobody, and fails those it has accepted.
+fn most_connections(config: &Config) -> usize {
+    // A transfer's client and its store; within the embedded store the other end and a file.
+    let files_each = if config.store.values().any(|store| store.is_embedded()) {
+        4
+    } else {
+        2
+    };
+    let wanted = config.server.max_connections as usize;
+    let Some(files) = open_files_limit() else {
+        return wanted;
+    };
+    let fitting = (files.saturating_sub(OTHER_FILES) / files_each).max(1);
+    if fitting < wanted {
+        tracing::warn!(
+            fitting,
+            wanted,
+            files,
+            "the limit of open files lowers server.max_connections"
+        );
+    }
+    fitting.min(wanted)
+}
+
+/// The soft limit of open files, where the system tells it.
+fn open_files_limit() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// The rule between two sections that the configuration cannot check alone: a part must fit the budget twice, one being

@@ -15,6 +15,7 @@
 //! | [`embedded`] | the S3 server inside, for laptops, tests and small sites |
 //! | [`metadef`] | pure rules: metadata definitions |
 //! | [`image`], [`task`], [`format`](mod@format) | pure rules: the records, disk-image formats |
+//! | `net` | connections whose other side keeps a pace |
 //! | [`config`], [`telemetry`] | used by all, using nobody |
 
 mod api;
@@ -28,6 +29,7 @@ pub mod format;
 pub mod image;
 pub mod jobs;
 pub mod metadef;
+mod net;
 pub mod policy;
 pub mod store;
 pub mod task;

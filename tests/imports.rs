@@ -13,14 +13,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module, and the others it may use.
-const MODULES: [(&str, &str); 16] = [
+const MODULES: [(&str, &str); 17] = [
     (
         "cli",
         "app auth catalog config embedded image metadef store telemetry",
     ),
     (
         "app",
-        "api auth catalog config embedded jobs store telemetry transfer",
+        "api auth catalog config embedded jobs net store telemetry transfer",
     ),
     (
         "api",
@@ -32,7 +32,8 @@ const MODULES: [(&str, &str); 16] = [
     ("policy", "image"),
     ("catalog", "config image metadef task telemetry"),
     ("store", "config telemetry"),
-    ("embedded", ""),
+    ("embedded", "net"),
+    ("net", ""),
     ("metadef", "image"),
     ("image", ""),
     ("task", ""),

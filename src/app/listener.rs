@@ -1,5 +1,6 @@
 //! Sockets to HTTP connections, with the limits that keep a slow or silent client from holding one for ever.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,54 +10,31 @@ use http::header::CONTENT_LENGTH;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::connections::{Connections, Holding, Place};
 use super::tls::Tls;
+use crate::net::{Pace, Paced};
 
 /// After a failed accept (too many open files), so that the loop does not spin.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
-/// What one connection may buffer in each direction, bytes. hyper's own 400 KiB are no faster and would cost 64 slow
-/// downloads twice the memory.
-const BUFFER: usize = 128 * 1024;
+/// What one connection may buffer in each direction, bytes, and so the longest head of a request. Larger ones are no
+/// faster, and would cost what many slow clients can hold.
+const BUFFER: usize = 32 * 1024;
 
 /// Time limits of a connection. Bodies have their own, per frame, where they are read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// For the head of a request, also while the connection idles between two.
     pub(super) header_timeout: Duration,
-    /// For a client that takes no byte of an answer.
-    pub(super) write_idle_timeout: Duration,
-}
-
-/// The open connections of the process.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Connections {
-    tasks: TaskTracker,
-    finish: CancellationToken,
-    cut: CancellationToken,
-}
-
-impl Connections {
-    /// Asks every connection to end after its request and waits up to `patience`.
-    pub(super) async fn finish(&self, patience: Duration) {
-        self.finish.cancel();
-        self.tasks.close();
-        let _ = tokio::time::timeout(patience, self.tasks.wait()).await;
-    }
-
-    /// Ends what is left. Clients see a broken connection, never a short body that looks whole.
-    pub(super) async fn cut(&self) {
-        self.cut.cancel();
-        self.tasks.wait().await;
-    }
+    /// How fast a client has to take answers.
+    pub(super) pace: Pace,
 }
 
 /// Accepts connections until `stop` is cancelled.
@@ -75,12 +53,17 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
+                let place = tokio::select! {
+                    place = connections.place() => place,
+                    () = stop.cancelled() => return,
+                };
                 let serving = begin(
                     stream,
                     tls.clone(),
                     router.clone(),
                     limits,
-                    connections.clone(),
+                    place,
+                    connections.cut.clone(),
                 );
                 connections.tasks.spawn(serving);
             }
@@ -102,23 +85,22 @@ async fn begin(
     tls: Option<Arc<Tls>>,
     router: Router,
     limits: Limits,
-    connections: Connections,
+    place: Place,
+    cut: CancellationToken,
 ) {
     // Answers are written whole; waiting for more to send only adds latency.
     let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.write_idle_timeout));
-    let stream = Box::pin(stream);
+    let stream = Paced::new(stream, limits.pace);
     let Some(tls) = tls else {
-        return serve(stream, router, limits, connections).await;
+        return serve(stream, router, limits, place, cut).await;
     };
     let handshake = async { tls.acceptor().await.accept(stream).await };
     let shaken = tokio::select! {
         shaken = tokio::time::timeout(limits.header_timeout, handshake) => shaken,
-        () = connections.finish.cancelled() => return,
+        () = place.left() => return,
     };
     match shaken {
-        Ok(Ok(stream)) => serve(stream, router, limits, connections).await,
+        Ok(Ok(stream)) => serve(stream, router, limits, place, cut).await,
         Ok(Err(e)) => tracing::debug!(error = &e as &dyn std::error::Error, "no TLS handshake"),
         Err(_) => tracing::debug!("the TLS handshake took too long"),
     }
@@ -135,32 +117,33 @@ fn without_length(mut response: Response) -> Response {
     response
 }
 
-async fn serve<S>(stream: S, router: Router, limits: Limits, connections: Connections)
+async fn serve<S>(stream: S, router: Router, limits: Limits, place: Place, cut: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let service = service_fn(|request: Request<Incoming>| {
+        let (router, busy) = (router.clone(), place.busy());
+        async move {
+            let response = without_length(router.oneshot(request).await?);
+            Ok::<_, Infallible>(response.map(|body| Holding { body, _busy: busy }))
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(BUFFER)
         // A client may end its side behind its request. One that has gone is noticed by its body, or by what is written.
         .half_close(true)
-        .serve_connection(
-            TokioIo::new(stream),
-            TowerToHyperService::new(ServiceExt::<Request<Incoming>>::map_response(
-                router,
-                without_length,
-            )),
-        );
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = connections.cut.cancelled() => return,
-        () = connections.finish.cancelled() => {
+        () = cut.cancelled() => return,
+        () = place.left() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection => ended,
-                () = connections.cut.cancelled() => return,
+                () = cut.cancelled() => return,
             }
         }
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::read::Section;
 use super::setting::HttpUrl;
-use super::units::Span;
+use super::units::{ByteSize, Span};
 
 /// How the API is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,12 @@ pub struct Server {
     /// How long a client may take no byte of an answer before it is cut. Default `"60s"`. Raise it for clients that
     /// pause downloads.
     pub write_idle_timeout: Span,
+    /// How many bytes a second a client must take of an answer, as an average over `write_idle_timeout`. Default
+    /// `"16KiB"`; 0 for any. Time counts only while bytes wait for the client.
+    pub min_download_rate: ByteSize,
+    /// How many connections there may be at once; fewer where the process may not open as many files. Default 2048. When
+    /// all are taken, the one that has idled longest is closed for a new one.
+    pub max_connections: u32,
     /// How long the server goes on once it is told to stop, no longer ready (`/healthcheck` is 503) and asking clients
     /// to close. Default `"5s"`; longer than a load balancer takes to notice.
     pub drain_delay: Span,
@@ -55,6 +61,8 @@ impl Default for Server {
             body_idle_timeout: Span::seconds(60),
             json_timeout: Span::seconds(30),
             write_idle_timeout: Span::seconds(60),
+            min_download_rate: ByteSize(16 * 1024),
+            max_connections: 2048,
             drain_delay: Span::seconds(5),
             drain_grace: Span::seconds(60),
         }
@@ -77,9 +85,14 @@ impl Server {
             json_timeout: section.take_timeout("json_timeout", default.json_timeout),
             write_idle_timeout: section
                 .take_timeout("write_idle_timeout", default.write_idle_timeout),
+            min_download_rate: section.take("min_download_rate", default.min_download_rate),
+            max_connections: section.take("max_connections", default.max_connections),
             drain_delay: section.take("drain_delay", default.drain_delay),
             drain_grace: section.take("drain_grace", default.drain_grace),
         };
+        if server.max_connections == 0 {
+            section.fault("max_connections", "must be at least 1");
+        }
         let (certificate, key) = (server.tls_certificate.is_some(), server.tls_key.is_some());
         if certificate != key {
             let (missing, given) = if key {

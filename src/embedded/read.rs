@@ -21,9 +21,9 @@ use tokio::task::JoinHandle;
 use super::error::{blocking, storage};
 use super::index::Object;
 
-/// How much is read in one step: enough to make the hand-over to a thread cheap, little enough to stay in the CPU's
-/// cache on the way to the socket.
-const BLOCK_BYTES: u64 = 512 * 1024;
+/// How much is read in one step: enough to make the hand-over to a thread cheap, little enough that thousands of slow
+/// clients can hold two.
+const BLOCK_BYTES: u64 = 64 * 1024;
 
 /// Opens `range` of an object. The first block is read before this returns, so that trouble with the files is an
 /// answer and not a broken body.

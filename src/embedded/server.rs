@@ -18,9 +18,20 @@ use super::Error;
 use super::credentials::Credentials;
 use super::index::Store;
 use super::service::Service;
+use crate::net::{Pace, Paced};
 
 /// How long a client may take for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How fast a client has to take answers: half of what the API asks of its own by default, so that a client there is
+/// noticed first.
+const PACE: Pace = Pace {
+    idle: Duration::from_secs(120),
+    bytes_per_second: 8 * 1024,
+};
+
+/// What a connection may buffer in each direction, bytes.
+const BUFFER: usize = 32 * 1024;
 
 /// How long requests may go on after [`Server::stop`].
 const GRACE: Duration = Duration::from_secs(5);
@@ -129,9 +140,11 @@ async fn serve(stream: TcpStream, service: S3Service, closing: CancellationToken
         tracing::debug!(%error, "embedded store: a connection broke before its first request");
         return;
     }
+    let stream = Paced::new(stream, PACE);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -8,6 +8,7 @@
 mod support;
 
 mod actions;
+mod connections;
 mod cors;
 mod crash;
 mod disk_images;
