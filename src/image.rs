@@ -43,7 +43,7 @@ pub struct Image {
     pub status: Status,
     /// Who may see it.
     pub visibility: Visibility,
-    /// The owning project; without an owner everybody sees the image.
+    /// The owning project; an image without an owner is administered by administrators alone.
     pub owner: Option<ProjectId>,
     /// Refuses deletion, also by administrators.
     pub protected: bool,

@@ -193,6 +193,14 @@ pub(super) async fn authenticate(
     response
 }
 
+/// A caller who is not known learns no methods of a route: the router would add them to the 401 of a wrong one.
+pub(super) async fn hide_methods(mut response: Response) -> Response {
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().remove(ALLOW);
+    }
+    response
+}
+
 /// `/v2` without a slash, for clients that join URLs by hand.
 pub(super) async fn add_slash(State(shared): State<SharedState>, headers: HeaderMap) -> Response {
     let to = format!("{}/v2/", versions::request_url(&shared, &headers));

@@ -34,7 +34,7 @@ pub struct Scope {
 /// Which visibilities a list holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
-    /// Everything the caller may see but other projects' community images.
+    /// Everything the caller may see but community images of others or of nobody, and shared ones of nobody.
     Default,
     /// Everything the caller may see.
     All,
@@ -324,6 +324,10 @@ impl Catalog {
                     segment,
                 });
             }
+        }
+        // Without a project nothing private or shared is the caller's.
+        if parts.is_empty() {
+            return Ok(Vec::new());
         }
         let mut query = query::build(&parts, &page.sort, page.limit);
         let found = query.build().fetch_all(&mut *reader).await?;

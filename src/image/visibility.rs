@@ -85,11 +85,16 @@ impl Viewer {
 
     /// True when the caller may know that the image exists.
     pub fn sees(&self, image: &Image) -> bool {
-        self.is_admin
-            || image.owner.is_none()
-            || self.owns(image)
-            || matches!(image.visibility, Visibility::Public | Visibility::Community)
-            || self.membership(image).is_some()
+        if self.is_admin || self.owns(image) {
+            return true;
+        }
+        match image.visibility {
+            Visibility::Public | Visibility::Community => true,
+            // Without an owner it is open to whoever knows its id, with members or not.
+            Visibility::Shared => image.owner.is_none() || self.membership(image).is_some(),
+            // Of an image without an owner there is no project to keep it for: it is the administrators'.
+            Visibility::Private => false,
+        }
     }
 }
 
@@ -106,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_see_public_community_and_ownerless_images_only() {
+    fn strangers_see_what_the_visibility_opens_and_no_private_image() {
         let stranger = Viewer {
             project: Some("other".into()),
             is_admin: false,
@@ -129,7 +134,6 @@ mod tests {
             assert_eq!(stranger.sees(&image), seen, "{visibility}");
             assert!(owner.sees(&image) && admin.sees(&image), "{visibility}");
         }
-        assert!(stranger.sees(&image(None, Visibility::Private)));
         for (visibility, seen) in [(Visibility::Shared, true), (Visibility::Private, false)] {
             let mut image = image(Some("own"), visibility);
             image.members.insert("other".into());
@@ -139,6 +143,18 @@ mod tests {
             project: None,
             is_admin: false,
         };
-        assert!(!nobody.owns(&image(None, Visibility::Private)));
+        for (visibility, seen) in [
+            (Visibility::Public, true),
+            (Visibility::Community, true),
+            (Visibility::Shared, true),
+            (Visibility::Private, false),
+        ] {
+            let ownerless = image(None, visibility);
+            for viewer in [&stranger, &owner, &nobody] {
+                assert_eq!(viewer.sees(&ownerless), seen, "{viewer:?} {visibility}");
+                assert!(!viewer.owns(&ownerless), "{viewer:?} {visibility}");
+            }
+            assert!(admin.sees(&ownerless), "{visibility}");
+        }
     }
 }

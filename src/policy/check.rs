@@ -116,15 +116,25 @@ impl Context<'_> {
             Check::Caller(name, template) => match self.caller.attribute(name) {
                 // Null equals nothing, not even null: a caller without a project owns no image without an owner.
                 Value::Missing | Value::Null => false,
-                own => self
-                    .fill(template)
-                    .is_some_and(|value| own.as_text() == Some(value)),
+                own => {
+                    !self.is_null(template)
+                        && self
+                            .fill(template)
+                            .is_some_and(|value| own.as_text() == Some(value))
+                }
             },
         }
     }
 
-    /// The text of a template; `None` when an attribute is missing. A null that would have to equal something of the
-    /// caller's reads `None`, which no id is.
+    /// True for an attribute that is there and empty: it would read `None`, and a project may be called so.
+    fn is_null(&self, template: &Template) -> bool {
+        let [Piece::Attribute(name)] = template.pieces() else {
+            return false;
+        };
+        self.target.attribute(name) == Value::Null
+    }
+
+    /// The text of a template; `None` when an attribute is missing.
     fn fill<'t>(&'t self, template: &'t Template) -> Option<Cow<'t, str>> {
         match template.pieces() {
             [Piece::Text(text)] => Some(Cow::Borrowed(text)),

@@ -22,11 +22,15 @@ const OWNER_READER: &str = "rule:context_is_admin or (role:reader and project_id
 /// The owner's readers, and those of a project the image is shared with.
 const SHARING_READER: &str = "rule:context_is_admin or (role:reader and (project_id:%(project_id)s or \
     project_id:%(member_id)s))";
-/// Everybody who sees the image, as a reader or as a member.
+/// Everybody who sees a shared image; each row of the member list is asked about once more.
+const SHARED_READER: &str = "rule:context_is_admin or (role:reader and (project_id:%(project_id)s or \
+    project_id:%(member_id)s or 'shared':%(visibility)s))";
+/// Everybody who sees the image, as a reader or as a member. An image that is shared is seen by its members, and without
+/// an owner by whoever knows its id: [`crate::image::Viewer`] decides that before any rule is asked.
 const SEEING_READER: &str = "rule:context_is_admin or (role:reader and (project_id:%(project_id)s or \
-    project_id:%(member_id)s or 'community':%(visibility)s or 'public':%(visibility)s or None:%(owner)s))";
+    project_id:%(member_id)s or 'community':%(visibility)s or 'public':%(visibility)s or 'shared':%(visibility)s))";
 const SEEING_MEMBER: &str = "rule:context_is_admin or (role:member and (project_id:%(project_id)s or \
-    project_id:%(member_id)s or 'community':%(visibility)s or 'public':%(visibility)s or None:%(owner)s))";
+    project_id:%(member_id)s or 'community':%(visibility)s or 'public':%(visibility)s or 'shared':%(visibility)s))";
 
 macro_rules! rules {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal: $check:expr,)+) => {
@@ -97,7 +101,7 @@ rules! {
     /// Read a row of the member list.
     GetMember = "get_member": SHARING_READER,
     /// Read the member list.
-    GetMembers = "get_members": SHARING_READER,
+    GetMembers = "get_members": SHARED_READER,
     /// Accept or reject a share.
     ModifyMember = "modify_member": "rule:context_is_admin or (role:member and project_id:%(member_id)s)",
     /// Read how the stores are set up.

@@ -57,12 +57,13 @@ fn the_default_matrix() {
     for (rule, shared, public) in [
         (Rule::AddImage, "yy-------", "yy-------"),
         (Rule::GetImages, "yyyyyyy--", "yyyyyyy--"),
-        (Rule::GetImage, "yyyyy----", "yyyyyyy--"),
+        // Who sees a shared image is decided before a rule is asked.
+        (Rule::GetImage, "yyyyyyy--", "yyyyyyy--"),
         (Rule::ModifyImage, "yy-------", "yy-------"),
         (Rule::DeleteImage, "yy-------", "yy-------"),
         (Rule::UploadImage, "yy-------", "yy-------"),
-        (Rule::DownloadImage, "yy-y-----", "yy-y-y---"),
-        (Rule::DownloadFromStore, "yy-y-----", "yy-y-y---"),
+        (Rule::DownloadImage, "yy-y-y---", "yy-y-y---"),
+        (Rule::DownloadFromStore, "yy-y-y---", "yy-y-y---"),
         (Rule::Deactivate, "yy-------", "yy-------"),
         (Rule::Reactivate, "yy-------", "yy-------"),
         (Rule::PublicizeImage, "y--------", "y--------"),
@@ -74,7 +75,7 @@ fn the_default_matrix() {
         (Rule::AddMember, "yy-------", "yy-------"),
         (Rule::DeleteMember, "yy-------", "yy-------"),
         (Rule::GetMember, "yyyyy----", "yyy------"),
-        (Rule::GetMembers, "yyyyy----", "yyy------"),
+        (Rule::GetMembers, "yyyyyyy--", "yyy------"),
         (Rule::ModifyMember, "y--y-----", "y--------"),
         (Rule::StoresInfoDetail, "y------y-", "y------y-"),
         (Rule::TasksApiAccess, "y--------", "y--------"),
@@ -147,22 +148,25 @@ fn a_system_scoped_token_passes_no_rule() {
 }
 
 #[test]
-fn an_image_without_an_owner_is_seen_by_all_and_owned_by_none() {
+fn an_image_without_an_owner_is_owned_by_none_and_read_by_others_unless_private() {
     let policy = Policy::defaults();
     let ownerless = image(None, Visibility::Private);
     let mut nobody = caller("x", &["member", "reader"]);
     nobody.project_id = None;
-    assert!(asks(&policy, Rule::GetImage, &nobody, &ownerless));
-    assert!(asks(&policy, Rule::DownloadImage, &nobody, &ownerless));
-    assert!(!asks(&policy, Rule::ModifyImage, &nobody, &ownerless));
-    assert!(!asks(&policy, Rule::AddImage, &nobody, &ownerless));
-    // Not even a project of that name.
-    assert!(!asks(
-        &policy,
-        Rule::ModifyImage,
-        &caller("", &["member"]),
-        &ownerless
-    ));
+    assert!(!asks(&policy, Rule::GetImage, &nobody, &ownerless));
+    assert!(!asks(&policy, Rule::DownloadImage, &nobody, &ownerless));
+    let shared = image(None, Visibility::Shared);
+    assert!(asks(&policy, Rule::GetImage, &nobody, &shared));
+    assert!(asks(&policy, Rule::DownloadImage, &nobody, &shared));
+    // Not even a project that is called as nothing is written.
+    for name in ["", "None", "null"] {
+        for own in [&nobody, &caller(name, &["member", "reader"])] {
+            for rule in [Rule::ModifyImage, Rule::DeleteImage, Rule::AddImage] {
+                assert!(!asks(&policy, rule, own, &ownerless), "{name:?} {rule:?}");
+                assert!(!asks(&policy, rule, own, &shared), "{name:?} {rule:?}");
+            }
+        }
+    }
 }
 
 #[test]

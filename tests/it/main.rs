@@ -37,6 +37,7 @@ mod policy;
 mod protection;
 mod rbac;
 mod records;
+mod rights;
 mod routes;
 mod site;
 mod stale;

@@ -167,7 +167,7 @@ async fn marker_must_be_a_namespace_the_caller_sees() {
     let tokens = Tokens::new();
     let app = tokens.start(Options::default()).await;
     make(&app.client, &json!({"namespace": "n", "owner": "own"})).await;
-    for (token, status) in [("reader-token", 200), ("stranger-token", 404)] {
+    for (token, status) in [("reader-token", 200), ("stranger-token", 403)] {
         let client = app.client.with_token(token);
         assert_eq!(
             client.get(&format!("{NS}?marker=n")).await.status,

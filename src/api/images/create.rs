@@ -33,13 +33,7 @@ pub(in crate::api) async fn create(
     let id = request.id.clone().unwrap_or_else(ImageId::random);
     let image = request.into_image(id.clone(), owner, now());
     if !caller.may_image(Rule::AddImage, &image) {
-        let owner = image
-            .owner
-            .as_ref()
-            .map_or("nobody", |owner| owner.as_str());
-        return Err(Error::Forbidden(format!(
-            "You are not permitted to create images owned by '{owner}'."
-        )));
+        return Err(Error::not_allowed(Rule::AddImage));
     }
     let needed = rule_of(visibility);
     if let Some(rule) = needed.filter(|rule| !caller.may_image(*rule, &image)) {

@@ -84,9 +84,12 @@ async fn marker(shared: &AppState, caller: &Caller, text: &str) -> Result<Image,
     // A marker that is no image is the client's mistake here, not a missing page.
     let unknown = || Error::BadRequest(format!("No image found with ID {text} (marker)"));
     let id = text.parse().map_err(|_| unknown())?;
-    match shared.visible_image(caller, &id).await {
-        Ok(image) => Ok(Image::clone(&image)),
-        Err(Error::NotFound(_)) => Err(unknown()),
-        Err(e) => Err(e),
+    match shared.catalog.find_image(&id).await? {
+        Some(image) if caller.viewer.sees(&image) => Ok(Image::clone(&image)),
+        // As the reference service: here, and only here, hidden and absent differ.
+        Some(_) => Err(Error::Forbidden(format!(
+            "You are not authorized to use image {id} as a marker."
+        ))),
+        None => Err(unknown()),
     }
 }

@@ -176,12 +176,12 @@ pub(in crate::api) async fn delete(
     path: MemberPath,
 ) -> Result<Response, Error> {
     let image = shared.shared_image(&caller, &path.image).await?;
+    let member = shared.seen_member(&caller, &image, &path.member).await?;
     shared.enforce(&caller, Rule::DeleteMember, &image)?;
-    let project = path.member.as_str().into();
     let judge = caller.judge(&[Rule::DeleteMember]);
     match shared
         .catalog
-        .delete_member(&image.id, &project, judge)
+        .delete_member(&image.id, &member.project, judge)
         .await
     {
         Ok(()) => Ok(no_content()),

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{about, enforce, enforce_own, may};
+use super::{about, enforce, enforce_own, may, no_namespace};
 use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{JsonObject, NamePath, NoBody};
@@ -41,7 +41,16 @@ pub(in crate::api) async fn list(
     enforce_own(&caller, Rule::GetMetadefNamespaces)?;
     enforce_own(&caller, Rule::ListMetadefResourceTypes)?;
     if let Some(name) = marker {
-        page.after = Some(shared.seen_namespace(&caller, name).await?.id);
+        page.after = Some(match shared.catalog.find_namespace(name).await? {
+            Some(namespace) if namespace.is_seen_by(&caller.viewer) => namespace.id,
+            // As the reference service: here, and only here, hidden and absent differ.
+            Some(_) => {
+                return Err(Error::Forbidden(format!(
+                    "You are not authorized to use namespace '{name}' as a marker."
+                )));
+            }
+            None => return Err(no_namespace(name)),
+        });
     }
     let limit = page.limit.unwrap_or_default();
     let found = shared.catalog.list_namespaces(page).await?;

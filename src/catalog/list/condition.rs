@@ -23,16 +23,14 @@ pub(super) enum Condition {
     NotHidden,
     /// The owner is this project.
     OwnedBy(ProjectId),
-    /// There is no owner.
-    Ownerless,
     /// This visibility.
     Visible(Visibility),
     /// The visibility is shared. Most images' is, so no index helps.
     IsShared,
     /// Shared with the project, which has answered so.
     SharedWith(ProjectId, MemberStatus),
-    /// There is an owner, and it is not this project.
-    Foreign(Option<ProjectId>),
+    /// The owner is not this project; there may be none.
+    Foreign(ProjectId),
     /// Not a community image of another project.
     NoForeignCommunity(Option<ProjectId>),
 }
@@ -137,7 +135,7 @@ impl Condition {
                 is_ordered: true,
             }),
             Condition::Hidden => images("images_hidden", true),
-            Condition::OwnedBy(_) | Condition::Ownerless => images("images_by_owner", true),
+            Condition::OwnedBy(_) => images("images_by_owner", true),
             Condition::Visible(_) => images("images_by_visibility", true),
             Condition::SharedWith(..) => Some(Source {
                 index: "image_members_by_member",
@@ -204,7 +202,6 @@ impl Condition {
                     .push("i.owner = ")
                     .push_bind(project.as_str().to_owned());
             }
-            Condition::Ownerless => drop(query.push("i.owner IS NULL")),
             Condition::Visible(visibility) => {
                 query.push("i.visibility = ").push_bind(visibility.as_str());
             }
@@ -214,21 +211,16 @@ impl Condition {
                 query.push(")");
             }
             Condition::Foreign(project) => {
-                query.push("i.owner IS NOT NULL");
-                if let Some(project) = project {
-                    query
-                        .push(" AND i.owner <> ")
-                        .push_bind(project.as_str().to_owned());
-                }
+                query
+                    .push("i.owner IS DISTINCT FROM ")
+                    .push_bind(project.as_str().to_owned());
             }
             Condition::NoForeignCommunity(project) => {
-                query.push("(i.visibility <> 'community' OR i.owner IS NULL");
-                if let Some(project) = project {
-                    query
-                        .push(" OR i.owner = ")
-                        .push_bind(project.as_str().to_owned());
-                }
-                query.push(")");
+                // An administrator without a project is at home with the images without an owner.
+                query
+                    .push("(i.visibility <> 'community' OR i.owner IS NOT DISTINCT FROM ")
+                    .push_bind(project.as_ref().map(|project| project.as_str().to_owned()))
+                    .push(")");
             }
         }
     }

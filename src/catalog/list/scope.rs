@@ -23,8 +23,13 @@ pub(super) fn kinds(scope: &Scope) -> Vec<Vec<Condition>> {
     if let Some(project) = &scope.project {
         add(Condition::OwnedBy(project.clone()), &only);
     }
-    add(Condition::Ownerless, &only);
-    let foreign = Condition::Foreign(scope.project.clone());
+    // Among the foreign ones are those without an owner: public ones are everybody's, others nobody's.
+    let foreign: Vec<Condition> = scope
+        .project
+        .clone()
+        .map(Condition::Foreign)
+        .into_iter()
+        .collect();
     for visibility in Visibility::ALL {
         let is_asked_for = match scope.audience {
             Audience::Default => visibility != Visibility::Community,
@@ -34,16 +39,13 @@ pub(super) fn kinds(scope: &Scope) -> Vec<Vec<Condition>> {
         match (visibility, &scope.project) {
             _ if !is_asked_for => {}
             (Visibility::Public | Visibility::Community, _) => {
-                add(
-                    Condition::Visible(visibility),
-                    std::slice::from_ref(&foreign),
-                );
+                add(Condition::Visible(visibility), &foreign);
             }
             (Visibility::Shared, Some(project)) => {
                 let wanted = scope.member_status.as_ref();
                 for status in wanted.map_or(&MemberStatus::ALL[..], std::slice::from_ref) {
                     let shared = Condition::SharedWith(project.clone(), *status);
-                    add(shared, &[Condition::IsShared, foreign.clone()]);
+                    add(shared, &[&[Condition::IsShared], &foreign[..]].concat());
                 }
             }
             (Visibility::Shared, None) | (Visibility::Private, _) => {}

@@ -212,9 +212,10 @@ fn is_listed(scope: &Scope, known: &Known) -> bool {
     {
         return false;
     }
-    let is_everybodys = image.owner.is_none();
+    // An administrator without a project is at home with what has no owner.
+    let is_home = scope.is_admin && image.owner == scope.project;
     match (image.visibility, scope.audience) {
-        _ if is_own || is_everybodys => true,
+        _ if is_own || is_home => true,
         (Visibility::Community, Audience::Default) => false,
         _ if scope.is_admin => true,
         (Visibility::Public | Visibility::Community, _) => true,
