@@ -59,7 +59,7 @@ done
 cat /run.out
 tests/run.sh packages curl:curl qemu-img:qemu-utils
 mkdir -p /tmp/first && cd /tmp/first
-awk '/^url=http/ { inside = 1 } /^```/ { inside = 0 } inside' /oriel/README.md >commands
+awk '/^url=http/ { inside = 1 } /^```/ && inside { exit } inside' /oriel/README.md >commands
 [ -s commands ]
 bash -xeuo pipefail commands
 echo "the README's first upload: done"
