@@ -74,7 +74,7 @@ const CRATES: [(&str, &[&str]); 22] = [
     ("prometheus_client", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
     ("yaml_rust2", &["policy"]),
-    ("regex_lite", &["policy"]),
+    ("regex_lite", &["policy", "api/images/query"]),
 ];
 
 /// Modules of rules alone: no I/O, no runtime, no clock. They may use these crates and no others.

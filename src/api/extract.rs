@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -108,8 +109,9 @@ impl FromRequestParts<SharedState> for NoBody {
     }
 }
 
-/// Refuses image data that nobody says the end of: 411. A message without a length has no body by definition (RFC 9112,
-/// 6.3), and a client that closes its connection behind the data would get an active image without any.
+/// Refuses image data of HTTP/1.0 without a length: 411. Such a message has no body by definition (RFC 9112, 6.3), and a
+/// client of that age that closes its connection behind the data would get an active image without any. With HTTP/1.1 it
+/// says that the image is empty.
 pub(super) struct HasLength;
 
 impl FromRequestParts<SharedState> for HasLength {
@@ -117,7 +119,9 @@ impl FromRequestParts<SharedState> for HasLength {
 
     async fn from_request_parts(parts: &mut Parts, _: &SharedState) -> Result<Self, Error> {
         let headers = &parts.headers;
-        if headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING) {
+        let says_its_length =
+            headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+        if says_its_length || parts.version >= Version::HTTP_11 {
             Ok(Self)
         } else {
             Err(Error::LengthRequired)

@@ -212,9 +212,9 @@ async fn object_that_is_gone_is_404_and_not_an_empty_image() {
     let s3 = &app.bucket.s3;
     let delete = s3.delete_object().bucket(&app.bucket.name).key(&key);
     delete.send().await.unwrap();
-    for range in ["", "bytes=0-9"] {
-        let answer = app.client.get_with(&file(&id), &[("range", range)]).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{range}");
+    for headers in [&[][..], &[("range", "bytes=0-9")]] {
+        let answer = app.client.get_with(&file(&id), headers).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{headers:?}");
         assert!(answer.text().contains("could not be found in any store"));
     }
     assert_eq!(
@@ -262,9 +262,9 @@ async fn object_that_was_replaced_is_not_given_out_as_the_image() {
     let app = start().await;
     let id = app.client.upload(content::bytes(1000)).await;
     replace_object(&app, 1000).await;
-    for range in ["", "bytes=0-9"] {
-        let answer = app.client.get_with(&file(&id), &[("range", range)]).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{range}");
+    for headers in [&[][..], &[("range", "bytes=0-9")]] {
+        let answer = app.client.get_with(&file(&id), headers).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{headers:?}");
     }
     app.finish().await;
 }
