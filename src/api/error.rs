@@ -461,6 +461,11 @@ impl From<metadef::Invalid> for Error {
     }
 }
 
+/// Whether an answer of this status says which methods there are (RFC 9110, 10.2.1): only the refusal of one does.
+pub(super) fn names_methods(status: StatusCode) -> bool {
+    status == StatusCode::METHOD_NOT_ALLOWED
+}
+
 /// Names the image in the catalog's refusals that a handler passes on.
 pub(super) fn about(id: &ImageId, e: catalog::Error) -> Error {
     match e {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, any, get};
 use http::Method;
 
@@ -255,7 +255,6 @@ pub(super) fn build(shared: &SharedState) -> Router {
     // Paths are rewritten before they are routed, so this layer goes around the router and not into it.
     let mut negotiated = Router::new()
         .fallback_service(routes)
-        .layer(map_response(middleware::hide_methods))
         .layer(from_fn_with_state(shared.clone(), middleware::negotiate));
     if let Some(cors) = cors::layer(&shared.config.cors) {
         negotiated = negotiated.layer(cors);
