@@ -3,6 +3,7 @@
 //! One [`Store`] is a bucket (or a prefix of one) behind the AWS SDK. What S3 servers disagree on is decided by the
 //! store's options; what their errors mean is decided once, in `error`.
 
+mod answer;
 mod client;
 mod credentials;
 mod download;
@@ -16,12 +17,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use tokio::time::Instant;
 
 use crate::config;
 use crate::telemetry::labels::{StoreOperation, StoreOutcome};
 use crate::telemetry::metrics::Metrics;
 
+pub(crate) use answer::is_same_etag;
 pub use download::{ByteSpan, Download};
 pub use error::Error;
 pub use multipart::{Aborted, MultipartUpload, OpenUpload, UploadedPart};
@@ -89,8 +93,12 @@ struct Options {
     sign_payload: bool,
     part_size: u64,
     parts_in_flight: usize,
+    connect_timeout: Duration,
     read_timeout: Duration,
     complete_timeout: Duration,
+    retries: u32,
+    /// Whether the ETag of an object that one request stored is the MD5 of its bytes.
+    etag_is_md5: bool,
     weight: i32,
     description: String,
     /// What the URL of an object begins with.
@@ -147,11 +155,6 @@ impl Store {
         self.options.parts_in_flight
     }
 
-    /// How long the store may pause before a transfer counts as broken.
-    pub fn read_timeout(&self) -> Duration {
-        self.options.read_timeout
-    }
-
     /// What every key of this store begins with.
     pub fn prefix(&self) -> &str {
         &self.options.prefix
@@ -161,13 +164,27 @@ impl Store {
     async fn call<T, E>(
         &self,
         operation: StoreOperation,
-        call: impl Future<Output = Result<T, E>>,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T>
     where
-        Error: From<E>,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        self.call_checked(operation, call, Ok).await
+    }
+
+    /// The same for an answer that is compared with what was asked: one that does not fit counts as a failed call.
+    async fn call_checked<T, U, E>(
+        &self,
+        operation: StoreOperation,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        check: impl FnOnce(T) -> Result<U>,
+    ) -> Result<U>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let begun = Instant::now();
-        let result = call.await.map_err(Error::from);
+        let answer = call.await.map_err(|e| Error::read(operation, e));
+        let result = answer.and_then(check);
         let outcome = result
             .as_ref()
             .map_or_else(Error::outcome, |_| StoreOutcome::Ok);

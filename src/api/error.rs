@@ -413,6 +413,7 @@ impl From<store::Error> for Error {
             | store::Error::Denied(_)
             | store::Error::Changed
             | store::Error::Busy(_)
+            | store::Error::Invalid(_)
             | store::Error::Other(_)) => Error::Unavailable(e.into()),
         }
     }

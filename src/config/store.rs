@@ -69,14 +69,19 @@ pub struct Store {
     /// Whether requests carry a checksum of their bytes in the way newer S3 servers know. Default: as the profile
     /// says. Set it false for a server that answers uploads with 400.
     pub request_checksums: Option<bool>,
+    /// Whether the ETag of an object that one request stored is the MD5 of its bytes, as on every server named above.
+    /// Default true: it is compared then. Set it false for a server, or a way of encrypting, where it is not.
+    pub etag_is_md5: bool,
     /// How long connecting may take. Default `"3s"`.
     pub connect_timeout: Span,
-    /// How long the server may take to begin its answer, or pause in it. Default `"60s"`.
+    /// How long one try of a request may take, from connecting to the last byte of the answer, beside a second for
+    /// every 256 KiB sent; and how long the server may pause in the middle of a download. Default `"60s"`.
     pub read_timeout: Span,
-    /// How long the server may take to put the parts of an upload together. Default `"5m"`. Raise it for servers that
-    /// copy the parts of large images.
+    /// How long one try to have the parts of an upload put together may take, to the last byte of the answer. Default
+    /// `"5m"`. Raise it for servers that copy the parts of large images.
     pub complete_timeout: Span,
-    /// How often a request that failed for a passing reason is tried again. Default 3.
+    /// How often a request that failed for a passing reason is tried again, after a pause of 5 seconds at most. Default
+    /// 3. All tries of a request together have no more time than so many tries and pauses.
     pub retries: u32,
     /// The size of an upload's parts, 5 MiB to 5 GiB; larger when an image would need more than 10000. Default
     /// `"8MiB"`. Larger parts mean fewer requests and more memory.
@@ -106,6 +111,7 @@ impl Default for Store {
             profile: Profile::Aws,
             sign_payload: None,
             request_checksums: None,
+            etag_is_md5: true,
             connect_timeout: Span::seconds(3),
             read_timeout: Span::seconds(60),
             complete_timeout: Span::seconds(300),
@@ -153,6 +159,7 @@ impl Store {
             ),
             sign_payload: section.take_optional("sign_payload"),
             request_checksums: section.take_optional("request_checksums"),
+            etag_is_md5: section.take("etag_is_md5", default.etag_is_md5),
             connect_timeout: section.take_timeout("connect_timeout", default.connect_timeout),
             read_timeout: section.take_timeout("read_timeout", default.read_timeout),
             complete_timeout: section.take_timeout("complete_timeout", default.complete_timeout),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     SharedCredentialsProvider, StalledStreamProtectionConfig,
@@ -13,14 +12,16 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 
 use super::Options;
 use super::credentials::FileCredentials;
-use super::location;
+use super::error::PassingAnswers;
+use super::{location, objects};
 use crate::config::{Profile, Store as StoreConfig};
 
 /// Idle connections kept per store: enough for the parts of a few uploads, few enough for small stores.
 const IDLE_CONNECTIONS: usize = 64;
 const IDLE_CONNECTION_LIFE: Duration = Duration::from_secs(20);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// Also as far as a store's `Retry-After` goes.
+pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// What a profile decides unless the store says otherwise (measured behaviour of these servers).
 struct ProfileDefaults {
@@ -58,8 +59,11 @@ pub(super) fn options(config: &StoreConfig) -> Options {
             .unwrap_or(defaults(config.profile).sign_payload),
         part_size: config.part_size.bytes(),
         parts_in_flight: config.parts_in_flight,
+        connect_timeout: config.connect_timeout.duration(),
         read_timeout: config.read_timeout.duration(),
         complete_timeout: config.complete_timeout.duration(),
+        retries: config.retries,
+        etag_is_md5: config.etag_is_md5,
         weight: config.weight,
         description: config.description.clone(),
         location_base: location::base(config),
@@ -82,12 +86,12 @@ pub(super) async fn connect(config: &StoreConfig) -> anyhow::Result<aws_sdk_s3::
                 .with_initial_backoff(FIRST_BACKOFF)
                 .with_max_backoff(LONGEST_BACKOFF),
         )
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(config.connect_timeout.duration())
-                .read_timeout(config.read_timeout.duration())
-                .build(),
-        )
+        .timeout_config(objects::time_limits(
+            config.connect_timeout.duration(),
+            config.read_timeout.duration(),
+            config.retries,
+        ))
+        .retry_classifier(PassingAnswers)
         // Uploads have a limit per part, downloads one per pause; this would be a third rule over the same bytes.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .request_checksum_calculation(if checksums {

@@ -7,8 +7,11 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::{Error, Result, Store};
+use super::{Error, Result, Store, answer};
 use crate::telemetry::labels::StoreOperation;
+
+/// Pages of a list of open uploads, a thousand each. A store that says for ever that there is more is not asked again.
+const MOST_PAGES: usize = 1000;
 
 /// An open multipart upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,16 +61,14 @@ impl Store {
             .key(key)
             .content_type("application/octet-stream")
             .set_metadata(Some(metadata));
-        let opened = self
-            .call(StoreOperation::CreateUpload, request.send())
-            .await?;
-        let upload_id = opened
-            .upload_id
-            .ok_or_else(|| Error::broken("the store names no upload id"))?;
-        Ok(MultipartUpload {
-            key: key.to_owned(),
-            upload_id,
+        self.call_checked(StoreOperation::CreateUpload, request.send(), |opened| {
+            let upload_id = opened.upload_id.filter(|id| !id.is_empty());
+            Ok(MultipartUpload {
+                key: key.to_owned(),
+                upload_id: upload_id.ok_or_else(|| Error::invalid("no upload id"))?,
+            })
         })
+        .await
     }
 
     /// Sends one part; tried again from memory. Numbers begin at 1.
@@ -97,7 +98,13 @@ impl Store {
             request.disable_payload_signing()
         };
         let taken = self
-            .call(StoreOperation::UploadPart, request.send())
+            .call_checked(StoreOperation::UploadPart, request.send(), |taken| {
+                // Without it the upload could not be completed; its parts are many, so it had better fail here.
+                match answer::stated(taken.e_tag.clone()) {
+                    Some(_) => Ok(taken),
+                    None => Err(Error::invalid("a part without an ETag")),
+                }
+            })
             .await?;
         self.metrics.part_uploaded(&self.name);
         Ok(UploadedPart(
@@ -135,13 +142,11 @@ impl Store {
                     .build(),
             )
             .customize()
-            .config_override(self.read_limit(self.options.complete_timeout));
+            .config_override(self.limits(self.options.complete_timeout));
         let published = self
             .call(StoreOperation::CompleteUpload, request.send())
             .await?;
-        Ok(published
-            .e_tag
-            .filter(|etag| !etag.trim_matches('"').is_empty()))
+        Ok(answer::stated(published.e_tag))
     }
 
     /// Aborts a multipart upload and frees its parts.
@@ -162,14 +167,14 @@ impl Store {
         }
     }
 
-    /// Lists the open multipart uploads whose keys begin with `prefix`, whole.
+    /// Lists the open multipart uploads whose keys begin with `prefix`: all of them, or the first million.
     ///
     /// # Errors
     /// Every class of trouble.
     pub async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
         let mut found = Vec::new();
         let (mut key_marker, mut id_marker) = (None, None);
-        loop {
+        for _ in 0..MOST_PAGES {
             let request = self
                 .client
                 .list_multipart_uploads()
@@ -200,9 +205,10 @@ impl Store {
                 || next.0.is_none()
                 || next == (key_marker, id_marker)
             {
-                return Ok(found);
+                break;
             }
             (key_marker, id_marker) = next;
         }
+        Ok(found)
     }
 }

@@ -1,13 +1,17 @@
 //! Whole objects: put, look, delete; and the bucket.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, CreateBucketConfiguration, ServerSideEncryption,
+};
 use bytes::Bytes;
 
-use super::{Error, Result, Store};
+use super::client::LONGEST_BACKOFF;
+use super::{Error, Result, Store, answer};
 use crate::telemetry::labels::StoreOperation;
 
 /// The slowest upload of a part that still counts as moving, bytes per second.
@@ -22,6 +26,8 @@ pub struct ObjectFacts {
     pub etag: Option<String>,
     /// User metadata, names in lower case.
     pub metadata: HashMap<String, String>,
+    /// The MD5 of the bytes in hex, where the ETag of this store and this object is one.
+    pub md5: Option<String>,
 }
 
 impl Store {
@@ -52,7 +58,7 @@ impl Store {
             request.disable_payload_signing()
         };
         let stored = self.call(StoreOperation::PutObject, request.send()).await?;
-        Ok(stored.e_tag)
+        Ok(answer::stated(stored.e_tag))
     }
 
     /// Looks at an object.
@@ -65,15 +71,43 @@ impl Store {
             .head_object()
             .bucket(&self.options.bucket)
             .key(key);
-        let found = self
-            .call(StoreOperation::HeadObject, request.send())
-            .await?;
-        let size = found.content_length.and_then(|n| u64::try_from(n).ok());
-        Ok(ObjectFacts {
-            size: size.ok_or_else(|| Error::broken("the store names no size"))?,
-            etag: found.e_tag,
-            metadata: found.metadata.unwrap_or_default(),
-        })
+        let found = self.call_checked(StoreOperation::HeadObject, request.send(), |found| {
+            let size = found.content_length.and_then(|n| u64::try_from(n).ok());
+            // AWS encrypts everything, and says of this way alone that the ETag stays what it was.
+            let keeps_md5 = match &found.server_side_encryption {
+                None => found.sse_customer_algorithm.is_none(),
+                Some(ServerSideEncryption::Aes256) => self.options.is_aws,
+                Some(_) => false,
+            };
+            let etag = answer::stated(found.e_tag);
+            let md5 = etag.as_deref().and_then(answer::as_md5);
+            let md5 = md5.filter(|_| self.options.etag_is_md5 && keeps_md5);
+            Ok(ObjectFacts {
+                size: size.ok_or_else(|| Error::invalid("an object without a size"))?,
+                md5,
+                etag,
+                metadata: found.metadata.unwrap_or_default(),
+            })
+        });
+        match found.await {
+            // An answer without a body cannot say who says so.
+            Err(Error::Missing) => Err(self.why_not_found(key).await),
+            other => other,
+        }
+    }
+
+    /// What a read says of an object that a look did not find: its answer has the words of the store.
+    async fn why_not_found(&self, key: &str) -> Error {
+        let request = self
+            .client
+            .get_object()
+            .bucket(&self.options.bucket)
+            .key(key)
+            .range("bytes=0-0");
+        match self.call(StoreOperation::GetObject, request.send()).await {
+            Ok(_) => Error::invalid("an object that is there was not found"),
+            Err(e) => e,
+        }
     }
 
     /// Deletes an object; one that is not there is fine.
@@ -120,15 +154,28 @@ impl Store {
             .map(drop)
     }
 
-    /// The time limit of one attempt to send `length` bytes. The SDK's read timeout runs from the first byte sent to
-    /// the head of the answer, so it has to leave room for the bytes.
+    /// The time limits of sending `length` bytes, which have to leave room for them.
     pub(super) fn upload_limits(&self, length: usize) -> aws_sdk_s3::config::Builder {
-        let sending = std::time::Duration::from_secs(length as u64 / SLOWEST_UPLOAD);
-        self.read_limit(self.options.read_timeout + sending)
+        let sending = Duration::from_secs(length as u64 / SLOWEST_UPLOAD);
+        self.limits(self.options.read_timeout + sending)
     }
 
-    pub(super) fn read_limit(&self, limit: std::time::Duration) -> aws_sdk_s3::config::Builder {
-        aws_sdk_s3::Config::builder()
-            .timeout_config(TimeoutConfig::builder().read_timeout(limit).build())
+    /// The time limits of a request that may take `limit` from connecting to the last byte of its answer.
+    pub(super) fn limits(&self, limit: Duration) -> aws_sdk_s3::config::Builder {
+        let limits = time_limits(self.options.connect_timeout, limit, self.options.retries);
+        aws_sdk_s3::Config::builder().timeout_config(limits)
     }
+}
+
+/// Limits of every try, body and all, and of all tries together. The limit of a read is that of its head; its body has
+/// one between two pieces.
+pub(super) fn time_limits(connect: Duration, limit: Duration, retries: u32) -> TimeoutConfig {
+    let all = limit
+        .saturating_mul(retries.saturating_add(1))
+        .saturating_add(LONGEST_BACKOFF.saturating_mul(retries));
+    TimeoutConfig::builder()
+        .connect_timeout(connect)
+        .operation_attempt_timeout(limit)
+        .operation_timeout(all)
+        .build()
 }

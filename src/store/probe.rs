@@ -144,8 +144,8 @@ impl Store {
         self.delete(key).await?;
         match opened {
             Err(Error::Changed) => Ok(()),
+            Err(Error::Invalid(_)) | Ok(_) => Err(unexpected("the store ignores If-Match")),
             Err(e) => Err(e),
-            Ok(_) => Err(unexpected("the store ignores If-Match")),
         }
     }
 

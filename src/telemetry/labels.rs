@@ -141,6 +141,8 @@ label! {
         Changed = "changed",
         /// The store is overloaded, away or too slow.
         Busy = "busy",
+        /// The answer does not fit what was asked.
+        Invalid = "invalid",
         /// Anything else.
         Other = "other",
     }

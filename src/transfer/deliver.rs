@@ -46,7 +46,7 @@ impl Transfers {
     /// Opens `span` of an image of `size` bytes and reads the first of them. `preferred` names the stores to try first.
     ///
     /// # Errors
-    /// [`Error::DataMissing`] when no location has the object any more, else the last store's error.
+    /// [`Error::DataMissing`] when every store says that it has no such object, else the error of a store.
     pub async fn deliver(
         &self,
         image: &Image,
@@ -75,7 +75,7 @@ impl Transfers {
                 Err(e) => {
                     tracing::warn!(image.id = %image.id, store.id = current.store.name(), error = &e as &dyn std::error::Error, "location does not open");
                     // One store that is only away may still have the data that another has lost.
-                    if !matches!(e, store::Error::Missing | store::Error::Changed) {
+                    if !matches!(e, store::Error::Missing) {
                         error = e.into();
                     }
                 }

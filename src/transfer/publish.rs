@@ -2,15 +2,20 @@
 //! answer is found out by looking, never guessed.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use super::Result;
 use super::send::Sent;
-use super::{Error, Result};
 use crate::catalog::Upload;
 use crate::image::{AttemptId, DataFacts, ImageId};
 use crate::store::{self, Aborted, MultipartUpload, Store};
 
 const IMAGE_ID: &str = "oriel-image-id";
 const ATTEMPT_ID: &str = "oriel-attempt-id";
+
+/// How often an object is looked at that the store says it has published.
+const LOOKS: u32 = 3;
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Every object says whose it is, so that bucket and catalog can be matched without each other.
 pub(super) fn metadata(image: &ImageId, attempt: &AttemptId) -> HashMap<String, String> {
@@ -20,15 +25,15 @@ pub(super) fn metadata(image: &ImageId, attempt: &AttemptId) -> HashMap<String, 
     ])
 }
 
-/// Makes the object visible in the store and returns its ETag. Whether a lost answer meant success is found out by
-/// looking.
+/// Makes the object visible in the store and returns its ETag. A store is not believed: whatever it answers, the object
+/// is looked at, and is as it was intended or the upload has failed.
 pub(super) async fn publish(
     store: &Store,
     upload: &Upload,
     facts: &DataFacts,
     sent: Sent,
 ) -> Result<Option<String>> {
-    let published = match sent {
+    let answered = match sent {
         Sent::Whole(part) => {
             store
                 .put(
@@ -40,22 +45,52 @@ pub(super) async fn publish(
         }
         Sent::Parts(multipart, parts) => store.complete_upload(&multipart, parts).await,
     };
-    match published {
-        Ok(Some(etag)) => Ok(Some(etag)),
-        // No ETag in the answer (Ceph RGW), or no answer: the object itself tells.
-        Ok(None) | Err(store::Error::Busy(_) | store::Error::Missing) => {
-            match find_published(store, upload, facts).await? {
-                Some(etag) => Ok(etag),
-                None => Err(Error::Store(
-                    published.err().unwrap_or(store::Error::Missing),
-                )),
+    match answered {
+        Ok(etag) => confirm_published(store, upload, facts, etag).await,
+        // The store may have done it all the same, and a retry met what the first try had done.
+        Err(refused) => match find_published(store, upload, facts).await {
+            Ok(Some(etag)) => Ok(etag),
+            Ok(None) => Err(refused.into()),
+            Err(e) => {
+                tracing::warn!(upload.attempt = %upload.attempt, error = &e as &dyn std::error::Error, "cannot see whether the object is there");
+                Err(refused.into())
             }
-        }
-        Err(e) => Err(e.into()),
+        },
     }
 }
 
-/// Looks for the object of an attempt: `Some(etag)` when it is there and is the one intended.
+/// Looks at what the store says it has published, again when the two do not agree: one of them may be wrong in passing.
+async fn confirm_published(
+    store: &Store,
+    upload: &Upload,
+    facts: &DataFacts,
+    answered: Option<String>,
+) -> Result<Option<String>> {
+    let mut seen: Option<Option<String>> = None;
+    for look in 1..=LOOKS {
+        match find_published(store, upload, facts).await {
+            Ok(Some(etag)) => {
+                if store::is_same_etag(answered.as_deref(), etag.as_deref())
+                    || seen.as_ref() == Some(&etag)
+                {
+                    return Ok(etag.or(answered));
+                }
+                seen = Some(etag);
+            }
+            Ok(None) => {}
+            Err(e) if look == LOOKS => return Err(e.into()),
+            Err(store::Error::Invalid(_)) => {}
+            Err(e) => return Err(e.into()),
+        }
+        if look < LOOKS {
+            tokio::time::sleep(LOOK_PAUSE * look).await;
+        }
+    }
+    Err(store::Error::invalid("published, but the object is not the one that was sent").into())
+}
+
+/// Looks for the object of an attempt: `Some(etag)` when it is there and is the one intended, by its attempt, its size
+/// and, where the store's ETag tells, its MD5.
 pub(super) async fn find_published(
     store: &Store,
     upload: &Upload,
@@ -65,7 +100,9 @@ pub(super) async fn find_published(
         Ok(object) => {
             let is_ours = object.metadata.get(ATTEMPT_ID).map(String::as_str)
                 == Some(upload.attempt.as_str());
-            Ok((is_ours && object.size == facts.size).then_some(object.etag))
+            let is_intended = object.size == facts.size
+                && object.md5.as_ref().is_none_or(|md5| *md5 == facts.checksum);
+            Ok((is_ours && is_intended).then_some(object.etag))
         }
         Err(store::Error::Missing) => Ok(None),
         Err(e) => Err(e),

@@ -77,7 +77,12 @@ pub async fn object_replaced_before_the_download_is_not_served(subject: &Subject
     let path = format!("/v2/images/{id}/file");
     for headers in [&[][..], &[("range", "bytes=0-9")]] {
         let refused = app.client.get_with(&path, headers).await;
-        assert_eq!(refused.status, StatusCode::NOT_FOUND, "{}", refused.text());
+        assert_eq!(
+            refused.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{}",
+            refused.text()
+        );
     }
     subject.finish(app).await;
 }

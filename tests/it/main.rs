@@ -41,6 +41,7 @@ mod rights;
 mod routes;
 mod site;
 mod stale;
+mod store_answers;
 mod tls;
 mod token_cache;
 mod update;

@@ -15,6 +15,7 @@ pub mod disk;
 pub mod identity;
 pub mod proxy;
 pub mod rbac;
+pub mod scripted;
 pub mod store;
 pub mod tokens;
 pub mod upload;

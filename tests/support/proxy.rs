@@ -166,8 +166,8 @@ impl Drop for FaultProxy {
     }
 }
 
-/// Whether a request is of the S3 operation: `put`, `get`, `head`, `delete`, `create_upload`, `part`, `complete`,
-/// `abort`, `list_uploads`.
+/// Whether a request is of the S3 operation: `put`, `get`, `head`, `delete`, `create_upload`, `part`,
+/// `second_part`, `complete`, `abort`, `list_uploads`.
 pub fn is(operation: &str, method: &str, path: &str) -> bool {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let is_object = path.trim_matches('/').contains('/');
@@ -178,6 +178,7 @@ pub fn is(operation: &str, method: &str, path: &str) -> bool {
     };
     match operation {
         "part" => method == "PUT" && has("partNumber"),
+        "second_part" => method == "PUT" && query.split('&').any(|pair| pair == "partNumber=2"),
         "put" => method == "PUT" && is_object && !has("partNumber"),
         "get" => method == "GET" && is_object,
         "head" => method == "HEAD" && is_object,
