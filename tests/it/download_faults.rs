@@ -264,7 +264,11 @@ async fn object_that_was_replaced_is_not_given_out_as_the_image() {
     replace_object(&app, 1000).await;
     for headers in [&[][..], &[("range", "bytes=0-9")]] {
         let answer = app.client.get_with(&file(&id), headers).await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{headers:?}");
+        assert_eq!(
+            answer.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{headers:?}"
+        );
     }
     app.finish().await;
 }

@@ -73,9 +73,12 @@ impl Site {
     }
 }
 
+/// Method, path, body, and the answers of a shared image and of an open one.
+type Row = (&'static str, &'static str, &'static str, [u16; 4], [u16; 4]);
+
 /// Every route that leads to an image, and its answers to the member, the reader, the one without a project and the
 /// administrator: for a shared image, and for a community or public one.
-const ROUTES: [(&str, &str, &str, [u16; 4], [u16; 4]); 18] = [
+const ROUTES: [Row; 18] = [
     ("GET", "/v2/images/ID", "", [200; 4], [200; 4]),
     (
         "GET",
