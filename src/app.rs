@@ -71,6 +71,7 @@ impl App {
         let catalog = Catalog::open(
             &config.catalog.path,
             config.catalog.cache_entries,
+            config.catalog.cache_size.bytes(),
             Arc::clone(&metrics),
         )
         .await?;

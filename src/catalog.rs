@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::image::{Denial, Image, ImageId, InvalidTransition, Micros};
@@ -31,7 +32,7 @@ pub use garbage::{Garbage, OpenParts};
 pub use images::{Activation, Change};
 pub use limits::{Limits, Usage};
 pub use list::{
-    Audience, Comparison, Direction, Filter, NumberColumn, Page, Scope, SortKey, TextColumn,
+    Audience, Comparison, Direction, Filter, Listed, NumberColumn, Page, Scope, SortKey, TextColumn,
 };
 pub use members::Member;
 pub use metadefs::{Loaded, NamespacePage, NamespaceSortKey, OnExisting, PartPage, PartSortKey};
@@ -134,6 +135,8 @@ pub type Judge<T = Image> = Box<dyn FnOnce(&T) -> Result<(), Denial> + Send>;
 pub struct Catalog {
     db: Arc<db::Db>,
     cache: Arc<cache::Cache>,
+    /// Held while records are read that are large together, so that these are one at a time in memory.
+    large_reads: Arc<Semaphore>,
     writes: TaskTracker,
     node: Arc<str>,
     metrics: Arc<Metrics>,
@@ -142,19 +145,21 @@ pub struct Catalog {
 impl Catalog {
     /// Opens (or makes) the SQLite catalog at `path`, brings its tables up to date and takes it for this process alone.
     ///
-    /// `cache_entries` bounds the number of records kept in memory.
+    /// `cache_entries` bounds the number of records kept in memory, `cache_bytes` what they take.
     ///
     /// # Errors
     /// When the file cannot be opened, another process holds it, or a migration fails.
     pub async fn open(
         path: &Path,
         cache_entries: usize,
+        cache_bytes: u64,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let db = db::Db::open(path).await?;
         Ok(Self {
             db: Arc::new(db),
-            cache: Arc::new(cache::Cache::new(cache_entries)),
+            cache: Arc::new(cache::Cache::new(cache_entries, cache_bytes)),
+            large_reads: Arc::new(Semaphore::new(1)),
             writes: TaskTracker::new(),
             node: uuid::Uuid::new_v4().to_string().into(),
             metrics,

@@ -88,6 +88,13 @@ impl Image {
         !self.locations.is_empty()
     }
 
+    /// Bytes of what has no narrow bound of its own: properties with their names, tags, members.
+    pub fn text_bytes(&self) -> u64 {
+        let members = self.members.iter().map(|member| member.as_str().len());
+        let rest = self.tags.iter().map(String::len).chain(members);
+        properties_bytes(&self.properties) + rest.sum::<usize>() as u64
+    }
+
     /// Names of the formats that still have to be set before data may be uploaded (contract 2.2, check 10).
     pub fn missing_formats(&self) -> Vec<&'static str> {
         let mut missing = Vec::new();
@@ -99,6 +106,14 @@ impl Image {
         }
         missing
     }
+}
+
+/// Bytes of properties, names and values.
+fn properties_bytes(properties: &BTreeMap<String, Option<String>>) -> u64 {
+    let bytes = properties
+        .iter()
+        .map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len));
+    bytes.sum::<usize>() as u64
 }
 
 /// One copy of the image's data.

@@ -115,6 +115,7 @@ impl AppState {
             disk_formats: &images.disk_formats,
             container_formats: &images.container_formats,
             property_quota: most(images.property_quota),
+            properties_size: images.properties_size.bytes(),
             tag_quota: most(images.tag_quota),
         }
     }

@@ -15,10 +15,22 @@ use crate::image::{Image, ImageId};
 /// primary-key read to come back, so a cleverer order would not pay.
 const EVICTED_AT_ONCE: usize = 64;
 
+/// What a record takes beside its texts: the struct, the map's entry, the short texts.
+const RECORD_BYTES: u64 = 1536;
+
+/// What an entry of a set or a map within a record takes beside its texts.
+const ITEM_BYTES: u64 = 64;
+
+/// A record takes at most one part in this many of the cache.
+const LARGEST: u64 = 8;
+
 pub(super) struct Cache {
     records: DashMap<ImageId, Arc<Image>>,
     epoch: AtomicU64,
-    capacity: usize,
+    entries: usize,
+    bytes: u64,
+    /// What the records take together, and those that are about to be kept.
+    held: AtomicU64,
 }
 
 /// The moment a read began; see [`Cache::fill`].
@@ -26,11 +38,14 @@ pub(super) struct Cache {
 pub(super) struct Epoch(u64);
 
 impl Cache {
-    pub(super) fn new(capacity: usize) -> Self {
+    /// Keeps at most so many records, of so many bytes together.
+    pub(super) fn new(entries: usize, bytes: u64) -> Self {
         Self {
             records: DashMap::new(),
             epoch: AtomicU64::new(0),
-            capacity,
+            entries,
+            bytes,
+            held: AtomicU64::new(0),
         }
     }
 
@@ -44,42 +59,67 @@ impl Cache {
 
     /// Keeps what a reader found, unless something was written since `begun`.
     pub(super) fn fill(&self, begun: Epoch, image: &Arc<Image>) {
-        self.make_room();
-        if let Entry::Vacant(place) = self.records.entry(image.id.clone()) {
+        if !self.reserve(image) {
+            return;
+        }
+        if let Entry::Vacant(vacant) = self.records.entry(image.id.clone())
             // Checked under the entry's lock: a writer raises the epoch first and takes this lock second.
-            if self.epoch.load(Ordering::SeqCst) == begun.0 {
-                place.insert(Arc::clone(image));
-            }
+            && self.epoch.load(Ordering::SeqCst) == begun.0
+        {
+            vacant.insert(Arc::clone(image));
+        } else {
+            self.release(image);
         }
     }
 
     /// The record as a write left it; `None` when it is gone or its state is unknown.
     pub(super) fn written(&self, id: &ImageId, image: Option<Arc<Image>>) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
-        match image {
-            Some(image) => {
-                self.make_room();
-                self.records.insert(id.clone(), image);
-            }
-            None => {
-                self.records.remove(id);
-            }
+        let before = match image.filter(|image| self.reserve(image)) {
+            Some(image) => self.records.insert(id.clone(), image),
+            None => self.records.remove(id).map(|(_, image)| image),
+        };
+        if let Some(before) = before {
+            self.release(&before);
         }
     }
 
-    fn make_room(&self) {
-        if self.records.len() >= self.capacity {
+    /// Makes room for a record; false when it is not to be kept. What is reserved counts before it is there, so that
+    /// records kept at once do not pass the bound together.
+    fn reserve(&self, image: &Image) -> bool {
+        let size = size_of_record(image);
+        if self.entries == 0 || size > self.bytes / LARGEST {
+            return false;
+        }
+        self.held.fetch_add(size, Ordering::SeqCst);
+        while self.records.len() >= self.entries || self.held.load(Ordering::SeqCst) > self.bytes {
             let victims: Vec<ImageId> = self
                 .records
                 .iter()
                 .take(EVICTED_AT_ONCE)
                 .map(|entry| entry.key().clone())
                 .collect();
+            if victims.is_empty() {
+                break;
+            }
             for id in victims {
-                self.records.remove(&id);
+                if let Some((_, image)) = self.records.remove(&id) {
+                    self.release(&image);
+                }
             }
         }
+        true
     }
+
+    fn release(&self, image: &Image) {
+        self.held.fetch_sub(size_of_record(image), Ordering::SeqCst);
+    }
+}
+
+/// About what a record takes in memory, bytes.
+fn size_of_record(image: &Image) -> u64 {
+    let items = image.properties.len() + image.tags.len() + image.members.len();
+    RECORD_BYTES + ITEM_BYTES * items as u64 + image.text_bytes()
 }
 
 #[cfg(test)]
@@ -94,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_slow_reader_cannot_bring_back_what_a_write_replaced() {
-        let cache = Cache::new(8);
+        let cache = Cache::new(8, 1 << 20);
         let old = image(1);
         let begun = cache.begin_read();
         cache.written(&old.id, None);
@@ -106,10 +146,38 @@ mod tests {
 
     #[test]
     fn the_cache_is_bounded() {
-        let cache = Cache::new(100);
+        let cache = Cache::new(100, 1 << 20);
         for n in 0..1000 {
             cache.fill(cache.begin_read(), &image(n));
         }
         assert!(cache.records.len() <= 100);
+    }
+
+    #[test]
+    fn the_cache_is_bounded_in_bytes_also_for_fat_records() {
+        const BYTES: u64 = 1 << 20;
+        let cache = Cache::new(usize::MAX, BYTES);
+        for n in 0..200 {
+            let mut fat = Image::clone(&image(n));
+            let value = "v".repeat(20_000 + 500 * n as usize);
+            fat.properties.insert("p".into(), Some(value));
+            let fat = Arc::new(fat);
+            cache.fill(cache.begin_read(), &fat);
+            cache.written(&fat.id, Some(Arc::clone(&fat)));
+            let held: u64 = cache
+                .records
+                .iter()
+                .map(|entry| size_of_record(entry.value()))
+                .sum();
+            assert!(held <= BYTES, "{held}");
+            assert_eq!(held, cache.held.load(Ordering::SeqCst));
+            assert!(cache.get(&fat.id).is_some());
+        }
+        let mut large = Image::clone(&image(1));
+        large
+            .properties
+            .insert("p".into(), Some("v".repeat(BYTES as usize / 8)));
+        cache.written(&large.id, Some(Arc::new(large.clone())));
+        assert!(cache.get(&large.id).is_none(), "the older one goes as well");
     }
 }

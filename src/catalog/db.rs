@@ -57,6 +57,8 @@ impl Db {
         let pool = |connections| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
+                // There is no server that could have gone away, and asking costs two changes of threads.
+                .test_before_acquire(false)
                 .acquire_timeout(BUSY_TIMEOUT)
         };
         let writer = pool(WRITERS)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::SqliteConnection;
+use tokio::sync::SemaphorePermit;
 
 use super::limits::check_images;
 use super::rows;
@@ -10,6 +11,9 @@ use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, now};
 use crate::image::{
     Attributes, Image, ImageId, InvalidTransition, Location, ProjectId, Status, StoreId,
 };
+
+/// Bytes of records from which on they are read one read at a time.
+const LARGE_READ: u64 = 4 * 1024 * 1024;
 
 /// The two ends of deactivation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +55,24 @@ impl Catalog {
         self.metrics.cache_miss();
         let begun = self.cache.begin_read();
         let mut reader = self.db.reader().acquire().await?;
+        let large = rows::text_bytes(&mut reader, &[id]).await?;
+        let _large = self.large_read(large.values().sum()).await?;
         let Some(image) = rows::load(&mut reader, id).await? else {
             return Ok(None);
         };
         let image = Arc::new(image);
         self.cache.fill(begun, &image);
         Ok(Some(image))
+    }
+
+    /// Waits for its turn when records of so many bytes are to be read; catalogs of older releases have images whose
+    /// properties take a hundred mebibytes.
+    pub(super) async fn large_read(&self, bytes: u64) -> Result<Option<SemaphorePermit<'_>>> {
+        if bytes <= LARGE_READ {
+            return Ok(None);
+        }
+        let permit = self.large_reads.acquire().await;
+        permit.map(Some).map_err(rows::bad_row)
     }
 
     /// Stores a new record.
@@ -104,9 +120,10 @@ impl Catalog {
             if attributes == Attributes::of(&image) && given_up.is_empty() {
                 return Ok(Ok((Arc::new(image), Vec::new())));
             }
+            let before = Attributes::of(&image);
             attributes.write_to(&mut image);
             image.updated_at = now();
-            update(&mut tx, &image).await?;
+            update(&mut tx, &before, &image).await?;
             let mut garbage = Vec::with_capacity(given_up.len());
             for location in given_up {
                 garbage.push(give_up(&mut tx, &id, location).await?);
@@ -296,8 +313,8 @@ async fn insert(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
     insert_sets(tx, image).await
 }
 
-/// Writes the columns of [`Attributes`] and replaces tags and properties.
-async fn update(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
+/// Writes the columns of [`Attributes`], and of tags and properties what is another than `before`.
+async fn update(tx: &mut SqliteConnection, before: &Attributes, image: &Image) -> Result<()> {
     sqlx::query(
         "UPDATE images SET name = $1, visibility = $2, owner = $3, protected = $4, os_hidden = $5, disk_format = $6, \
          container_format = $7, min_disk = $8, min_ram = $9, updated_at = $10 WHERE id = $11",
@@ -315,37 +332,68 @@ async fn update(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
     .bind(image.id.as_str())
     .execute(&mut *tx)
     .await?;
-    for delete in [
-        "DELETE FROM image_tags WHERE image_id = $1",
-        "DELETE FROM image_properties WHERE image_id = $1",
-    ] {
-        sqlx::query(delete)
+    for tag in before.tags.difference(&image.tags) {
+        sqlx::query("DELETE FROM image_tags WHERE image_id = $1 AND value = $2")
             .bind(image.id.as_str())
+            .bind(tag)
             .execute(&mut *tx)
             .await?;
     }
-    insert_sets(tx, image).await
+    for tag in image.tags.difference(&before.tags) {
+        insert_tag(tx, image, tag).await?;
+    }
+    for name in before.properties.keys() {
+        if !image.properties.contains_key(name) {
+            sqlx::query("DELETE FROM image_properties WHERE image_id = $1 AND name = $2")
+                .bind(image.id.as_str())
+                .bind(name)
+                .execute(&mut *tx)
+                .await?;
+        }
+    }
+    for (name, value) in &image.properties {
+        if before.properties.get(name) != Some(value) {
+            put_property(tx, image, name, value.as_deref()).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn insert_sets(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
     for tag in &image.tags {
-        sqlx::query("INSERT INTO image_tags (image_id, value, created_at) VALUES ($1, $2, $3)")
-            .bind(image.id.as_str())
-            .bind(tag)
-            .bind(image.created_at)
-            .execute(&mut *tx)
-            .await?;
+        insert_tag(tx, image, tag).await?;
     }
     for (name, value) in &image.properties {
-        sqlx::query(
-            "INSERT INTO image_properties (image_id, name, value, created_at) VALUES ($1, $2, $3, $4)",
-        )
-        .bind(image.id.as_str())
-        .bind(name)
-        .bind(value)
-        .bind(image.created_at)
-            .execute(&mut *tx)
-            .await?;
+        put_property(tx, image, name, value.as_deref()).await?;
     }
+    Ok(())
+}
+
+async fn insert_tag(tx: &mut SqliteConnection, image: &Image, tag: &str) -> Result<()> {
+    sqlx::query("INSERT INTO image_tags (image_id, value, created_at) VALUES ($1, $2, $3)")
+        .bind(image.id.as_str())
+        .bind(tag)
+        .bind(image.created_at)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+async fn put_property(
+    tx: &mut SqliteConnection,
+    image: &Image,
+    name: &str,
+    value: Option<&str>,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO image_properties (image_id, name, value, created_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (image_id, name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(image.id.as_str())
+    .bind(name)
+    .bind(value)
+    .bind(image.created_at)
+    .execute(tx)
+    .await?;
     Ok(())
 }

@@ -7,16 +7,20 @@
 mod condition;
 mod plan;
 mod query;
+mod records;
 mod scope;
 
-use sqlx::{QueryBuilder, Sqlite};
+use std::sync::Arc;
+
+use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::rows;
-use super::{Catalog, Result};
+use super::{Catalog, Error, Result};
 use crate::image::{Image, MemberStatus, Micros, ProjectId, Visibility};
 use condition::Condition;
 use plan::Counter;
-use query::{Part, segments};
+use query::{Found, Part, segments};
+pub use records::Listed;
 
 /// Whose images a list holds (contract 4.9, scoping).
 #[derive(Debug, Clone)]
@@ -280,7 +284,7 @@ pub struct Page {
     /// Sort keys; must end with one that is unique ([`SortKey::Id`]).
     pub sort: Vec<(SortKey, Direction)>,
     /// The last image of the page before.
-    pub after: Option<Image>,
+    pub after: Option<Arc<Image>>,
     /// Most images to return.
     pub limit: u32,
 }
@@ -290,49 +294,53 @@ impl Catalog {
     ///
     /// # Errors
     /// [`super::Error::Unavailable`].
-    pub async fn list_images(&self, page: Page) -> Result<Vec<Image>> {
+    pub async fn list_images(&self, page: Page) -> Result<Listed> {
         self.list_images_driven_by(page, plan::FEW).await
     }
 
     /// The same, by an index that finds less than `few` rows if there is one.
-    async fn list_images_driven_by(&self, page: Page, few: i64) -> Result<Vec<Image>> {
+    async fn list_images_driven_by(&self, page: Page, few: i64) -> Result<Listed> {
         if page.limit == 0 {
-            return Ok(Vec::new());
+            return Ok(Listed::default());
         }
-        let mut filters: Vec<Condition> = page
-            .filters
-            .iter()
-            .cloned()
-            .map(Condition::Filter)
-            .collect();
-        filters.push(if page.is_hidden {
-            Condition::Hidden
-        } else {
-            Condition::NotHidden
-        });
         let mut reader = self.db.reader().acquire().await?;
-        let mut counter = Counter::new(&mut reader);
-        let mut parts = Vec::new();
-        for kind in scope::kinds(&page.scope) {
-            let conditions: Vec<Condition> =
-                kind.into_iter().chain(filters.iter().cloned()).collect();
-            let path = counter.choose(&conditions, &page.sort, few).await?;
-            for segment in segments(&page.sort, page.after.as_ref()) {
-                parts.push(Part {
-                    conditions: conditions.clone(),
-                    path,
-                    segment,
-                });
-            }
+        if let Some(listed) = self.records_of(&mut reader, &page, few).await? {
+            return Ok(listed);
         }
-        // Without a project nothing private or shared is the caller's.
-        if parts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut query = query::build(&parts, &page.sort, page.limit);
-        let found = query.build().fetch_all(&mut *reader).await?;
-        rows::load_page(&mut reader, &found, page.scope.project.as_ref()).await
+        // A record changed between the statements; within a transaction they read one moment.
+        let mut tx = reader.begin().await?;
+        let listed = self.records_of(&mut tx, &page, few).await?;
+        listed.ok_or_else(|| Error::Other("a record changed within a snapshot".into()))
     }
+}
+
+/// Which images a page holds, in its order.
+async fn find(db: &mut SqliteConnection, page: &Page, few: i64) -> Result<Vec<Found>> {
+    let filters = page.filters.iter().cloned().map(Condition::Filter);
+    let hidden = if page.is_hidden {
+        Condition::Hidden
+    } else {
+        Condition::NotHidden
+    };
+    let filters: Vec<Condition> = filters.chain([hidden]).collect();
+    let mut counter = Counter::new(&mut *db);
+    let mut parts = Vec::new();
+    for kind in scope::kinds(&page.scope) {
+        let conditions: Vec<Condition> = kind.into_iter().chain(filters.iter().cloned()).collect();
+        let path = counter.choose(&conditions, &page.sort, few).await?;
+        for segment in segments(&page.sort, page.after.as_deref()) {
+            parts.push(Part {
+                conditions: conditions.clone(),
+                path,
+                segment,
+            });
+        }
+    }
+    // Without a project nothing private or shared is the caller's.
+    if parts.is_empty() {
+        return Ok(Vec::new());
+    }
+    query::fetch(db, &parts, &page.sort, page.limit).await
 }
 
 #[cfg(test)]

@@ -1,17 +1,34 @@
 //! Rows to records and back.
+//!
+//! A record stands in five tables. It is read by one statement that answers one row, however many records are asked for:
+//! each row of an answer costs a hand-over between threads, and what one statement reads is of one moment.
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqliteRow;
+use serde::Deserialize;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::{Error, Result};
-use crate::image::{Image, ImageId, Location, ProjectId, Visibility};
+use crate::image::{Image, ImageId, Location, Micros};
 
-/// The columns of an image, in the order [`image_of`] expects none of: they are read by name.
-pub(super) const COLUMNS: &str = "id, name, status, visibility, owner, protected, os_hidden, disk_format, \
-    container_format, min_disk, min_ram, size, virtual_size, checksum, os_hash_algo, os_hash_value, created_at, \
-    updated_at";
+/// A record as an array, in the order of [`Record`].
+const RECORD: &str = "json_array(i.id, i.name, i.status, i.visibility, i.owner, i.protected, i.os_hidden, i.disk_format, \
+    i.container_format, i.min_disk, i.min_ram, i.size, i.virtual_size, i.checksum, i.os_hash_algo, i.os_hash_value, \
+    i.created_at, i.updated_at, \
+    (SELECT json_group_array(t.value) FROM image_tags t WHERE t.image_id = i.id), \
+    (SELECT json_group_array(json_array(p.name, p.value)) FROM image_properties p WHERE p.image_id = i.id), \
+    (SELECT json_group_array(json_array(l.position, l.store, l.object_key, l.etag)) FROM image_locations l \
+       WHERE l.image_id = i.id), \
+    (SELECT json_group_array(m.member_id) FROM image_members m \
+       WHERE m.image_id = i.id AND i.visibility = 'shared'))";
+
+/// What of a record has no narrow bound of its own, in bytes; [`Image::text_bytes`] of a record that is not read yet.
+const TEXT_BYTES: &str = "(\
+    COALESCE((SELECT SUM(octet_length(p.name) + COALESCE(octet_length(p.value), 0)) FROM image_properties p \
+       WHERE p.image_id = i.id), 0) \
+    + COALESCE((SELECT SUM(octet_length(t.value)) FROM image_tags t WHERE t.image_id = i.id), 0) \
+    + COALESCE((SELECT SUM(octet_length(m.member_id)) FROM image_members m \
+       WHERE m.image_id = i.id AND i.visibility = 'shared'), 0))";
 
 pub(super) fn bad_row(e: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::Other(Box::new(e))
@@ -26,155 +43,100 @@ pub(super) fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// The record of a row of `images`, without what stands in other tables.
-fn image_of(row: &SqliteRow) -> Result<Image> {
-    Ok(Image {
-        id: row.try_get::<String, _>("id")?.parse().map_err(bad_row)?,
-        name: row.try_get("name")?,
-        status: row
-            .try_get::<String, _>("status")?
-            .parse()
-            .map_err(bad_row)?,
-        visibility: row
-            .try_get::<String, _>("visibility")?
-            .parse()
-            .map_err(bad_row)?,
-        owner: row
-            .try_get::<Option<String>, _>("owner")?
-            .map(|owner| owner.as_str().into()),
-        protected: row.try_get("protected")?,
-        os_hidden: row.try_get("os_hidden")?,
-        disk_format: row.try_get("disk_format")?,
-        container_format: row.try_get("container_format")?,
-        min_disk: row.try_get("min_disk")?,
-        min_ram: row.try_get("min_ram")?,
-        size: bytes(row.try_get("size")?)?,
-        virtual_size: bytes(row.try_get("virtual_size")?)?,
-        checksum: row.try_get("checksum")?,
-        os_hash_algo: row.try_get("os_hash_algo")?,
-        os_hash_value: row.try_get("os_hash_value")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
-        tags: Default::default(),
-        properties: Default::default(),
-        locations: Vec::new(),
-        members: Default::default(),
-    })
+#[derive(Deserialize)]
+struct Record {
+    id: String,
+    name: Option<String>,
+    status: String,
+    visibility: String,
+    owner: Option<String>,
+    protected: i64,
+    os_hidden: i64,
+    disk_format: Option<String>,
+    container_format: Option<String>,
+    min_disk: i64,
+    min_ram: i64,
+    size: Option<i64>,
+    virtual_size: Option<i64>,
+    checksum: Option<String>,
+    os_hash_algo: Option<String>,
+    os_hash_value: Option<String>,
+    created_at: Micros,
+    updated_at: Micros,
+    tags: Vec<String>,
+    properties: Vec<(String, Option<String>)>,
+    locations: Vec<(i64, String, String, Option<String>)>,
+    members: Vec<String>,
+}
+
+impl Record {
+    fn into_image(mut self) -> Result<Image> {
+        self.locations.sort_unstable();
+        let location = |(_, store, key, etag): (i64, String, String, Option<String>)| Location {
+            store: store.as_str().into(),
+            key,
+            etag,
+        };
+        Ok(Image {
+            id: self.id.parse().map_err(bad_row)?,
+            name: self.name,
+            status: self.status.parse().map_err(bad_row)?,
+            visibility: self.visibility.parse().map_err(bad_row)?,
+            owner: self.owner.map(|owner| owner.as_str().into()),
+            protected: self.protected != 0,
+            os_hidden: self.os_hidden != 0,
+            disk_format: self.disk_format,
+            container_format: self.container_format,
+            min_disk: self.min_disk,
+            min_ram: self.min_ram,
+            size: bytes(self.size)?,
+            virtual_size: bytes(self.virtual_size)?,
+            checksum: self.checksum,
+            os_hash_algo: self.os_hash_algo,
+            os_hash_value: self.os_hash_value,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            tags: self.tags.into_iter().collect(),
+            properties: self.properties.into_iter().collect(),
+            locations: self.locations.into_iter().map(location).collect(),
+            members: self.members.iter().map(|id| id.as_str().into()).collect(),
+        })
+    }
 }
 
 /// One live image with all that belongs to it.
 pub(super) async fn load(db: &mut SqliteConnection, id: &ImageId) -> Result<Option<Image>> {
-    let mut select = QueryBuilder::<Sqlite>::new("SELECT ");
-    select
-        .push(COLUMNS)
-        .push(" FROM images WHERE deleted_at IS NULL AND id = ")
-        .push_bind(id.as_str());
-    let Some(row) = select.build().fetch_optional(&mut *db).await? else {
-        return Ok(None);
-    };
-    let mut images = [image_of(&row)?];
-    attach(db, &mut images).await?;
-    let [mut image] = images;
-    if image.visibility == Visibility::Shared {
-        let rows = sqlx::query("SELECT member_id FROM image_members WHERE image_id = $1")
-            .bind(id.as_str())
-            .fetch_all(db)
-            .await?;
-        for row in rows {
-            let member: String = row.try_get("member_id")?;
-            image.members.insert(member.as_str().into());
-        }
-    }
-    Ok(Some(image))
+    Ok(load_all(db, &[id]).await?.pop())
 }
 
-/// The records of a page of rows, with the membership of one project.
-pub(super) async fn load_page(
+/// The live ones of these images, in any order.
+pub(super) async fn load_all(db: &mut SqliteConnection, ids: &[&ImageId]) -> Result<Vec<Image>> {
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT json_group_array(");
+    query.push(RECORD).push(") AS records");
+    push_of_images(&mut query, ids);
+    let row = query.build().fetch_one(db).await?;
+    let records: Vec<Record> = serde_json::from_str(row.try_get("records")?).map_err(bad_row)?;
+    records.into_iter().map(Record::into_image).collect()
+}
+
+/// How large the live ones of these images are, before they are read.
+pub(super) async fn text_bytes(
     db: &mut SqliteConnection,
-    rows: &[SqliteRow],
-    project: Option<&ProjectId>,
-) -> Result<Vec<Image>> {
-    let mut images = rows.iter().map(image_of).collect::<Result<Vec<_>>>()?;
-    attach(db, &mut images).await?;
-    let is_foreign = |image: &&mut Image| {
-        image.visibility == Visibility::Shared && image.owner.as_ref() != project
-    };
-    let Some(project) = project else {
-        return Ok(images);
-    };
-    let mut foreign: Vec<&mut Image> = images.iter_mut().filter(is_foreign).collect();
-    if foreign.is_empty() {
-        return Ok(images);
-    }
-    let mut query =
-        QueryBuilder::<Sqlite>::new("SELECT image_id FROM image_members WHERE member_id = ");
-    query.push_bind(project.as_str()).push(" AND image_id IN (");
-    let mut ids = query.separated(", ");
-    for image in &foreign {
-        ids.push_bind(image.id.to_string());
+    ids: &[&ImageId],
+) -> Result<HashMap<String, u64>> {
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT json_group_array(json_array(i.id, ");
+    query.push(TEXT_BYTES).push(")) AS sizes");
+    push_of_images(&mut query, ids);
+    let row = query.build().fetch_one(db).await?;
+    let sizes: Vec<(String, u64)> = serde_json::from_str(row.try_get("sizes")?).map_err(bad_row)?;
+    Ok(sizes.into_iter().collect())
+}
+
+fn push_of_images(query: &mut QueryBuilder<Sqlite>, ids: &[&ImageId]) {
+    query.push(" FROM images i WHERE i.deleted_at IS NULL AND i.id IN (");
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(id.as_str().to_owned());
     }
     query.push(")");
-    for row in query.build().fetch_all(db).await? {
-        let id: String = row.try_get("image_id")?;
-        if let Some(image) = foreign.iter_mut().find(|image| image.id.as_str() == id) {
-            image.members.insert(project.clone());
-        }
-    }
-    Ok(images)
-}
-
-/// Adds tags, properties and locations: three statements for a page, whatever its length.
-async fn attach(db: &mut SqliteConnection, images: &mut [Image]) -> Result<()> {
-    if images.is_empty() {
-        return Ok(());
-    }
-    let places: HashMap<String, usize> = images
-        .iter()
-        .enumerate()
-        .map(|(place, image)| (image.id.to_string(), place))
-        .collect();
-
-    for row in of_images(db, "SELECT image_id, value FROM image_tags", "", images).await? {
-        let place = places[&row.try_get::<String, _>("image_id")?];
-        images[place].tags.insert(row.try_get("value")?);
-    }
-    for row in of_images(
-        db,
-        "SELECT image_id, name, value FROM image_properties",
-        "",
-        images,
-    )
-    .await?
-    {
-        let place = places[&row.try_get::<String, _>("image_id")?];
-        images[place]
-            .properties
-            .insert(row.try_get("name")?, row.try_get("value")?);
-    }
-    let select = "SELECT image_id, store, object_key, etag FROM image_locations";
-    for row in of_images(db, select, " ORDER BY position", images).await? {
-        let place = places[&row.try_get::<String, _>("image_id")?];
-        images[place].locations.push(Location {
-            store: row.try_get::<String, _>("store")?.as_str().into(),
-            key: row.try_get("object_key")?,
-            etag: row.try_get("etag")?,
-        });
-    }
-    Ok(())
-}
-
-async fn of_images(
-    db: &mut SqliteConnection,
-    select: &'static str,
-    order: &'static str,
-    images: &[Image],
-) -> Result<Vec<SqliteRow>> {
-    let mut query = QueryBuilder::<Sqlite>::new(select);
-    query.push(" WHERE image_id IN (");
-    let mut ids = query.separated(", ");
-    for image in images {
-        ids.push_bind(image.id.as_str());
-    }
-    query.push(")").push(order);
-    Ok(query.build().fetch_all(db).await?)
 }

@@ -30,7 +30,7 @@ pub(super) async fn run(listen: SocketAddr, data_dir: &Path) -> anyhow::Result<E
 
 /// Gives a catalog without metadata definitions those that come with the program: dashboards have something to show.
 async fn define(config: &Config) -> anyhow::Result<()> {
-    let catalog = Catalog::open(&config.catalog.path, 1, Arc::new(Metrics::new())).await?;
+    let catalog = Catalog::open(&config.catalog.path, 1, 0, Arc::new(Metrics::new())).await?;
     let loaded = metadefs::load_first(&catalog).await;
     catalog.close().await;
     loaded

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::read::Section;
+use super::units::ByteSize;
 
 /// The database of image records and its cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,9 @@ pub struct Catalog {
     /// How many image records are kept in memory, at a few KiB each. Default 10000; 0 keeps none. Lower it on small
     /// machines, raise it when `oriel_cache_misses_total` keeps growing.
     pub cache_entries: usize,
+    /// How many bytes those records may take together. Default `"64MiB"`; a record that would take more than an eighth of it
+    /// is not kept.
+    pub cache_size: ByteSize,
 }
 
 impl Default for Catalog {
@@ -20,6 +24,7 @@ impl Default for Catalog {
         Self {
             path: PathBuf::from("/var/lib/oriel/catalog.sqlite"),
             cache_entries: 10_000,
+            cache_size: ByteSize::mib(64),
         }
     }
 }
@@ -30,6 +35,7 @@ impl Catalog {
         Self {
             path: section.take("path", default.path),
             cache_entries: section.take("cache_entries", default.cache_entries),
+            cache_size: section.take("cache_size", default.cache_size),
         }
     }
 }

@@ -58,6 +58,10 @@ pub struct Images {
     pub container_formats: Vec<String>,
     /// How many properties of its own one image may have. Default 128; -1 for no limit.
     pub property_quota: Limit,
+    /// How many bytes the properties of one image may take together, names and values. Default `"256KiB"`: real images have
+    /// a few KiB, and every list and every answer about an image carries them. An image that has more already, from before
+    /// this bound or a larger one, is served and may be changed, but not grow.
+    pub properties_size: ByteSize,
     /// How many tags one image may have. Default 128; -1 for no limit.
     pub tag_quota: Limit,
     /// How many projects one image may be shared with. Default 128; -1 for no limit.
@@ -87,6 +91,7 @@ impl Default for Images {
             disk_formats: DISK_FORMATS.map(str::to_owned).to_vec(),
             container_formats: CONTAINER_FORMATS.map(str::to_owned).to_vec(),
             property_quota: Limit::AtMost(128),
+            properties_size: ByteSize(256 * 1024),
             tag_quota: Limit::AtMost(128),
             member_quota: Limit::AtMost(128),
             property_protection_file: None,
@@ -109,6 +114,7 @@ impl Images {
             disk_formats: section.take("disk_formats", default.disk_formats),
             container_formats: section.take("container_formats", default.container_formats),
             property_quota: section.take("property_quota", default.property_quota),
+            properties_size: section.take("properties_size", default.properties_size),
             tag_quota: section.take("tag_quota", default.tag_quota),
             member_quota: section.take("member_quota", default.member_quota),
             property_protection_file: section.take_optional("property_protection_file"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Image, ImageId, ProjectId, Visibility};
+use super::{Image, ImageId, ProjectId, Visibility, properties_bytes};
 
 const NAME_MAX_CHARS: usize = 255;
 const INTEGER_MAX: i64 = i32::MAX as i64;
@@ -19,6 +19,8 @@ pub struct Rules<'a> {
     pub container_formats: &'a [String],
     /// Most extra properties; `None` is no limit.
     pub property_quota: Option<u64>,
+    /// Most bytes that the extra properties take together, names and values.
+    pub properties_size: u64,
     /// Most tags; `None` is no limit.
     pub tag_quota: Option<u64>,
 }
@@ -180,7 +182,7 @@ impl Attributes {
         )
     }
 
-    /// Checks the quotas. Having as many as `before` is fine also over a quota that was lowered since.
+    /// Checks the quotas. Having as many, or as much, as `before` is fine also over a quota that was lowered since.
     pub(super) fn check_quotas(
         &self,
         before: &Attributes,
@@ -194,6 +196,17 @@ impl Attributes {
             had,
             rules.property_quota,
         )?;
+        let size = properties_bytes(&self.properties);
+        let allowed = rules.properties_size;
+        if size > allowed && size > properties_bytes(&before.properties) {
+            return Err(InvalidImage::new(
+                Reason::TooMany,
+                format!(
+                    "The limit has been exceeded on the size of all image properties together (properties_size). \
+                     Attempted: {size} bytes, Maximum: {allowed} bytes"
+                ),
+            ));
+        }
         let (count, had) = (self.tags.len(), before.tags.len());
         check_quota("image_tag_quota", "tags", count, had, rules.tag_quota)
     }

@@ -158,6 +158,7 @@ mod tests {
             disk_formats: &disk,
             container_formats: &container,
             property_quota: Some(2),
+            properties_size: 64,
             tag_quota: Some(2),
         };
         CreateRequest::parse(body.as_object().expect("an object"), &rules)

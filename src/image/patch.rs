@@ -276,6 +276,7 @@ mod tests {
             disk_formats: &disk,
             container_formats: &container,
             property_quota: Some(2),
+            properties_size: 64,
             tag_quota: Some(2),
         };
         Patch::parse(&body, dialect)?.apply(image, &rules)

@@ -89,6 +89,117 @@ async fn pages_follow_next_newest_first_without_gap_or_repeat() {
     app.finish().await;
 }
 
+/// Follows the pages of a list; how many images each had.
+async fn page_lengths(app: &TestApp, query: &str) -> (Vec<usize>, Vec<String>) {
+    let (mut lengths, mut found) = (Vec::new(), Vec::new());
+    let mut next = Some(format!("/v2/images?{query}"));
+    while let Some(path) = next {
+        let answer = app.client.get(&path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        let page = answer.json();
+        let ids = ids(&page);
+        if !ids.is_empty() {
+            lengths.push(ids.len());
+        }
+        found.extend(ids);
+        next = page["next"].as_str().map(str::to_owned);
+    }
+    (lengths, found)
+}
+
+#[tokio::test]
+async fn page_of_large_records_ends_early_and_the_next_goes_on() {
+    let app = TestApp::start().await;
+    let value = "v".repeat(200 * 1024);
+    let mut made = Vec::new();
+    for n in 0..23 {
+        let body = json!({"name": format!("i{n}"), "p": value});
+        made.push(app.client.create(&body).await);
+    }
+    made.reverse();
+    let mut app = app;
+    // Ten of them are 2 MiB; from memory, and then from the database.
+    for _ in 0..2 {
+        let (lengths, found) = page_lengths(&app, "limit=1000").await;
+        assert_eq!(lengths, [10, 10, 3]);
+        assert_eq!(found, made);
+        app.restart().await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn images_that_are_larger_than_the_bounds_of_today_stay_servable() {
+    let app = TestApp::start().await;
+    let made = create(&app, 3).await;
+    let mut app = app;
+    app.shut_down().await;
+    let database = app.database().await;
+    for id in &made {
+        for n in 0..6 {
+            sqlx::query("INSERT INTO image_properties VALUES ($1, $2, $3, (SELECT created_at FROM images WHERE id = $1))")
+                .bind(id)
+                .bind(format!("p{n}"))
+                .bind("v".repeat(1 << 20))
+                .execute(&database)
+                .await
+                .unwrap();
+        }
+    }
+    database.close().await;
+    app.restart().await;
+    let (lengths, found) = page_lengths(&app, "limit=1000").await;
+    assert_eq!((lengths, &found), (vec![1, 1, 1], &made));
+    let image = app.client.image(&made[0]).await;
+    assert_eq!(image["p5"].as_str().map(str::len), Some(1 << 20));
+    let path = format!("/v2/images/{}", made[0]);
+    for (operation, status) in [
+        (json!({"op": "add", "path": "/more", "value": "x"}), 413),
+        (json!({"op": "replace", "path": "/p1", "value": "x"}), 200),
+        (json!({"op": "add", "path": "/name", "value": "x"}), 200),
+        (json!({"op": "remove", "path": "/p2"}), 200),
+    ] {
+        let answer = crate::support::client::patch(&app.client, &path, json!([operation])).await;
+        assert_eq!(answer.status, status, "{operation}");
+    }
+    app.finish().await;
+}
+
+/// Records come from memory and pages from the database: each page still is of one moment.
+#[tokio::test]
+async fn page_beside_changes_holds_only_what_fulfils_its_conditions() {
+    let app = TestApp::start().await;
+    let made = create(&app, 4).await;
+    let change = async |turn: usize| {
+        for id in &made {
+            let name = if turn % 2 == 0 { "even" } else { "odd" };
+            let body = json!([{"op": "add", "path": "/name", "value": name}]);
+            let path = format!("/v2/images/{id}");
+            let answer = crate::support::client::patch(&app.client, &path, body).await;
+            assert_eq!(answer.status, StatusCode::OK);
+        }
+    };
+    change(0).await;
+    let mut listed = 0;
+    for turn in 1..60 {
+        let lists = async {
+            let mut listed = 0;
+            for _ in 0..12 {
+                let page = app.client.get("/v2/images?name=even").await.json();
+                for image in page["images"].as_array().unwrap() {
+                    assert_eq!(image["name"], "even");
+                    listed += 1;
+                }
+            }
+            listed
+        };
+        let (now, ()) = tokio::join!(lists, change(turn));
+        listed += now;
+    }
+    assert!(listed > 0);
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn limit_has_a_default_and_a_silent_maximum() {
     let app = TestApp::with(Options {

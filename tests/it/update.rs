@@ -41,6 +41,96 @@ async fn patch_of_stores_is_taken_without_effect_and_an_empty_addition_of_locati
 }
 
 #[tokio::test]
+async fn properties_of_an_image_are_bounded_together() {
+    let app = TestApp::with(Options {
+        tables: "[images]\nproperties_size = 1000\n".into(),
+        ..Options::default()
+    })
+    .await;
+    // A name of 4 bytes and a value of 496.
+    let half = "v".repeat(496);
+    let more = format!("{half}v");
+    for (second, status) in [(&half, 201), (&more, 413)] {
+        let body = json!({"p_01": half, "p_02": second});
+        let path = "/v2/images";
+        let answer = app.client.post_json(path, &body).await;
+        assert_eq!(answer.status, status);
+        if status == 413 {
+            assert!(answer.text().contains("properties_size"));
+        }
+    }
+    let id = app.client.create(&json!({"p_01": half})).await;
+    let add = async |name: &str, value: &str| {
+        let operation = json!([{"op": "add", "path": format!("/{name}"), "value": value}]);
+        patch(&app, &id, V21, operation).await.status
+    };
+    assert_eq!(add("p_02", &more).await, 413);
+    assert_eq!(app.client.image(&id).await.get("p_02"), None);
+    assert_eq!(add("p_02", &half).await, 200);
+    assert_eq!(add("x", "").await, 413, "names count");
+    assert_eq!(add("p_02", "").await, 200);
+    assert_eq!(add("é", "é").await, 200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn patch_writes_what_it_changes_and_nothing_else() {
+    let app = TestApp::start().await;
+    let body = json!({"kept": "1", "changed": "1", "gone": "1", "tags": ["kept", "gone"]});
+    let id = app.client.create(&body).await;
+    let database = app.database().await;
+    for (name, moment) in [("d", "DELETE ON"), ("u", "UPDATE ON"), ("i", "INSERT ON")] {
+        for (table, column) in [("image_properties", "name"), ("image_tags", "value")] {
+            let row = if name == "i" { "NEW" } else { "OLD" };
+            let trigger = format!(
+                "CREATE TRIGGER {table}_{name} BEFORE {moment} {table} WHEN {row}.{column} = 'kept' \
+                 BEGIN SELECT RAISE(ABORT, 'written in vain'); END"
+            );
+            sqlx::query(sqlx::AssertSqlSafe(trigger))
+                .execute(&database)
+                .await
+                .unwrap();
+        }
+    }
+    let answer = patch(
+        &app,
+        &id,
+        V21,
+        json!([
+            {"op": "replace", "path": "/changed", "value": "2"},
+            {"op": "remove", "path": "/gone"},
+            {"op": "add", "path": "/new", "value": "1"},
+            {"op": "replace", "path": "/tags", "value": ["kept", "new"]},
+        ]),
+    )
+    .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let expected = answer.json();
+    database.close().await;
+    let mut app = app;
+    app.restart().await;
+    let image = app.client.image(&id).await;
+    assert_eq!(image, expected);
+    assert_eq!(
+        (
+            &image["kept"],
+            &image["changed"],
+            &image["new"],
+            image.get("gone"),
+            &image["tags"]
+        ),
+        (
+            &json!("1"),
+            &json!("2"),
+            &json!("1"),
+            None,
+            &json!(["kept", "new"])
+        )
+    );
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn patch_changes_attributes_and_properties_in_both_dialects() {
     let app = TestApp::start().await;
     let id = app

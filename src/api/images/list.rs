@@ -1,5 +1,7 @@
 //! `GET /v2/images` (contract 4.9): a page of images, filtered and sorted as the query says.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -62,11 +64,12 @@ pub(in crate::api) async fn list(
         after,
         limit: if matches_nothing { 0 } else { limit },
     };
-    let found = shared.catalog.list_images(page).await?;
+    let listed = shared.catalog.list_images(page).await?;
+    let found = &listed.images;
 
     // A full page may be the last one; the next is then empty. Clients expect just that.
     let is_full = limit > 0 && found.len() == limit as usize;
-    let last = found.last().filter(|_| is_full);
+    let last = found.last().filter(|_| is_full || listed.is_cut);
     let body = Images {
         next: last.map(|image| paging::link(PATH, &pairs, Some(image.id.as_str()))),
         first: paging::link(PATH, &pairs, None),
@@ -80,12 +83,12 @@ pub(in crate::api) async fn list(
     Ok(Json(body).into_response())
 }
 
-async fn marker(shared: &AppState, caller: &Caller, text: &str) -> Result<Image, Error> {
+async fn marker(shared: &AppState, caller: &Caller, text: &str) -> Result<Arc<Image>, Error> {
     // A marker that is no image is the client's mistake here, not a missing page.
     let unknown = || Error::BadRequest(format!("No image found with ID {text} (marker)"));
     let id = text.parse().map_err(|_| unknown())?;
     match shared.catalog.find_image(&id).await? {
-        Some(image) if caller.viewer.sees(&image) => Ok(Image::clone(&image)),
+        Some(image) if caller.viewer.sees(&image) => Ok(image),
         // As the reference service: here, and only here, hidden and absent differ.
         Some(_) => Err(Error::Forbidden(format!(
             "You are not authorized to use image {id} as a marker."

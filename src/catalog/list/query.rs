@@ -1,13 +1,14 @@
 //! The statement of a page: a union of pages, each by its own way.
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::condition::{Condition, Table};
 use super::plan::{self, AccessPath};
 use super::{Direction, SortKey, SortValue};
+use crate::catalog::Result;
 use crate::catalog::db;
-use crate::catalog::rows::COLUMNS;
-use crate::image::Image;
+use crate::catalog::rows::bad_row;
+use crate::image::{Image, ImageId, Micros};
 
 /// One page of the union.
 pub(super) struct Part {
@@ -62,13 +63,44 @@ pub(super) fn segments(sort: &[(SortKey, Direction)], after: Option<&Image>) -> 
     }
 }
 
-/// The statement that gives the page.
+/// An image of a page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) id: ImageId,
+    /// Which of its records the page is made of.
+    pub(super) updated_at: Micros,
+}
+
+/// Asks for the page.
+pub(super) async fn fetch(
+    db: &mut SqliteConnection,
+    parts: &[Part],
+    sort: &[(SortKey, Direction)],
+    limit: u32,
+) -> Result<Vec<Found>> {
+    let row = build(parts, sort, limit).build().fetch_one(db).await?;
+    let page: Option<&str> = row.try_get("page")?;
+    let images = page.unwrap_or_default().split_terminator(',');
+    images
+        .map(|image| {
+            let (id, at) = image.split_once(' ').unwrap_or((image, ""));
+            Ok(Found {
+                id: id.parse().map_err(bad_row)?,
+                updated_at: at.parse().map_err(bad_row)?,
+            })
+        })
+        .collect()
+}
+
+/// The statement that gives the page: one row, of ids with the times of their last change. The rows of the union are in
+/// order and limited, so they are put together in that order.
 pub(super) fn build(
     parts: &[Part],
     sort: &[(SortKey, Direction)],
     limit: u32,
 ) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("");
+    let mut query =
+        QueryBuilder::new("SELECT group_concat(id || ' ' || updated_at, ',') AS page FROM (");
     for (place, part) in parts.iter().enumerate() {
         query.push(if place == 0 {
             "SELECT * FROM ("
@@ -79,7 +111,7 @@ pub(super) fn build(
     }
     query.push(")");
     push_order(&mut query, sort, &|key| key.as_sql().to_owned());
-    query.push(" LIMIT ").push_bind(limit);
+    query.push(" LIMIT ").push_bind(limit).push(")");
     query
 }
 
@@ -89,11 +121,11 @@ fn push_part(
     sort: &[(SortKey, Direction)],
     limit: u32,
 ) {
-    query.push("SELECT ");
-    for (place, column) in COLUMNS.split(", ").enumerate() {
-        query
-            .push(if place == 0 { "i." } else { ", i." })
-            .push(column);
+    query.push("SELECT i.id, i.updated_at");
+    for (key, _) in sort {
+        if !matches!(key, SortKey::Id | SortKey::UpdatedAt) {
+            query.push(", i.").push(key.as_sql());
+        }
     }
     query.push(" FROM ");
     let driven_by = match part.path {

@@ -39,7 +39,7 @@ fn value(n: u8) -> String {
 async fn filled(rng: &mut fastrand::Rng) -> (tempfile::TempDir, Catalog, Vec<Known>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
-    let catalog = Catalog::open(&path, 10, Arc::new(Metrics::new()))
+    let catalog = Catalog::open(&path, 100, 1 << 20, Arc::new(Metrics::new()))
         .await
         .unwrap();
     let mut known = Vec::new();
@@ -285,7 +285,7 @@ fn random_page(rng: &mut fastrand::Rng, known: &[Known]) -> Page {
             .map(|_| random_filter(rng, known))
             .collect(),
         sort,
-        after: rng.bool().then(|| pick(rng, known).image.clone()),
+        after: rng.bool().then(|| Arc::new(pick(rng, known).image.clone())),
         limit: rng.u32(1..30),
     }
 }
@@ -324,7 +324,7 @@ async fn every_way_gives_the_page_that_the_rules_give() {
                 .list_images_driven_by(page.clone(), few)
                 .await
                 .unwrap();
-            let found: Vec<&ImageId> = found.iter().map(|image| &image.id).collect();
+            let found: Vec<&ImageId> = found.images.iter().map(|image| &image.id).collect();
             assert_eq!(found, expected, "list {n}, few is {few}: {page:#?}");
         }
     }
