@@ -172,7 +172,11 @@ async fn page_beside_changes_holds_only_what_fulfils_its_conditions() {
     let made = create(&app, 4).await;
     let change = async |turn: usize| {
         for id in &made {
-            let name = if turn % 2 == 0 { "even" } else { "odd" };
+            let name = if turn.is_multiple_of(2) {
+                "even"
+            } else {
+                "odd"
+            };
             let body = json!([{"op": "add", "path": "/name", "value": name}]);
             let path = format!("/v2/images/{id}");
             let answer = crate::support::client::patch(&app.client, &path, body).await;
