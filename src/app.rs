@@ -23,7 +23,7 @@ use crate::jobs;
 use crate::net::Pace;
 use crate::store::{Store, Stores};
 use crate::telemetry::metrics::{self, Metrics};
-use crate::transfer::{Rules, Transfers, largest_part};
+use crate::transfer::{FormatRules, Rules, Transfers, largest_part};
 use connections::Connections;
 use listener::Limits;
 use tls::Tls;
@@ -268,6 +268,7 @@ fn rules(config: &Config) -> Rules {
         body_idle_timeout: config.server.body_idle_timeout.duration(),
         lease: config.transfer.lease.duration(),
         memory_budget: config.transfer.memory_budget.bytes(),
+        formats: FormatRules::new(&config.images),
     }
 }
 

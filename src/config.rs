@@ -36,7 +36,7 @@ pub use catalog::Catalog;
 pub use cors::Cors;
 pub use embedded::Embedded;
 pub use fault::{Fault, Faults};
-pub use images::{HashAlgorithm, Images, ProtectionFormat};
+pub use images::{GptCheck, HashAlgorithm, Images, InspectedContainers, ProtectionFormat};
 pub use keystone::{Interface, Keystone};
 pub use limits::Limits;
 pub use policy::Policy;

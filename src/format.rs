@@ -13,9 +13,10 @@
 //! handed exactly that region (`probe.rs`); it never sees more, so the memory of a whole inspection is bounded by
 //! [`MEMORY_BOUND_BYTES`].
 //!
-//! Not here: encrypted content (LUKS is recognised, not opened), the partition tables behind a protective MBR, and
-//! containers other than `bare`, which nobody inspects.
+//! Not here: encrypted content (LUKS is recognised, not opened), the partition tables behind a protective MBR, and what
+//! is inside an archive ([`judge_wrapped`]).
 
+mod boot_sector;
 mod fields;
 mod findings;
 mod gpt;
@@ -38,10 +39,7 @@ use std::fmt;
 
 pub use findings::{Check, Detected, Findings};
 pub use inspection::{Inspection, MEMORY_BOUND_BYTES};
-pub use verdict::{GptCheck, Refusal, Rules, UnknownGptCheck, judge};
-
-/// The only `container_format` whose content is inspected; others wrap the disk image in something of their own.
-pub const INSPECTED_CONTAINER_FORMAT: &str = "bare";
+pub use verdict::{GptCheck, Refusal, Rules, judge, judge_wrapped};
 
 /// A format the inspection can tell, in the order in which several are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +48,7 @@ pub enum Format {
     Qcow2,
     /// QEMU enhanced disk: known in order to be refused.
     Qed,
-    /// Virtual PC, dynamic or differencing. A fixed VHD has only a footer and is raw here.
+    /// Virtual PC, dynamic or differencing. A fixed VHD has only a footer and is this for who claims it, else raw.
     Vhd,
     /// Hyper-V.
     Vhdx,
@@ -62,7 +60,7 @@ pub enum Format {
     Iso,
     /// A disk with a master boot record, and so every disk with a GUID partition table.
     Gpt,
-    /// LUKS, version 1 or later.
+    /// LUKS, version 1 or 2.
     Luks,
     /// None of the above.
     Raw,

@@ -14,6 +14,7 @@ mod budget;
 mod cleanup;
 mod deliver;
 mod digest;
+mod formats;
 mod ingest;
 mod lease;
 mod pipeline;
@@ -36,6 +37,7 @@ use crate::telemetry::labels::UploadOutcome;
 use crate::telemetry::metrics::Metrics;
 
 pub use deliver::Delivery;
+pub(crate) use formats::FormatRules;
 pub use ingest::Ingest;
 pub use plan::largest_part;
 
@@ -143,6 +145,8 @@ pub struct Rules {
     pub lease: Duration,
     /// Bytes of parts in memory, all uploads together.
     pub memory_budget: u64,
+    /// How formats are inspected.
+    pub(crate) formats: FormatRules,
 }
 
 /// Moves image data; one per process, shared by handlers and jobs.

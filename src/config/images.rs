@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use toml::Value;
+
 use super::choice::choice;
 use super::read::Section;
+use super::setting::Setting;
 use super::units::{ByteSize, Limit};
 
 const DISK_FORMATS: [&str; 11] = [
@@ -40,6 +43,43 @@ choice! {
     }
 }
 
+choice! {
+    /// A check of the boot record of a partitioned disk.
+    GptCheck {
+        /// All that is checked of one, a protective one included.
+        Mbr = "mbr",
+        /// What one that protects a GUID partition table has to be.
+        GptMbr = "gptmbr",
+    }
+}
+
+choice! {
+    /// Which images are inspected before they become active.
+    InspectedContainers {
+        /// All; those that are not `bare` for what leads to other files only.
+        All = "all",
+        /// Those of `container_format` `bare`, as the reference service does.
+        Bare = "bare",
+    }
+}
+
+/// A list of checks, perhaps an empty one; commas part them in a variable.
+impl Setting for Vec<GptCheck> {
+    const RULE: &'static str = "must be a list of: mbr gptmbr";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let words = text.split(',').map(str::trim);
+        words
+            .filter(|word| !word.is_empty())
+            .map(GptCheck::from_text)
+            .collect()
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        value.as_array()?.iter().map(GptCheck::from_toml).collect()
+    }
+}
+
 /// Limits and choices for images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
@@ -56,6 +96,17 @@ pub struct Images {
     pub disk_formats: Vec<String>,
     /// The values allowed for `container_format`. Default: those of the reference service.
     pub container_formats: Vec<String>,
+    /// Whether data of another format than the record claims is refused. Default true. Without it such data is kept
+    /// with an unknown virtual size; unsafe content is refused all the same.
+    pub require_format_match: bool,
+    /// Checks of the boot records of partitioned disks that do not refuse an image. Default: none. For disks that loose
+    /// tools have made.
+    pub gpt_safety_checks_nonfatal: Vec<GptCheck>,
+    /// Whether a qcow2 with extended L2 entries is kept. Default false. For sites where all that reads images is QEMU
+    /// 5.2 or newer.
+    pub allow_extended_l2: bool,
+    /// Which images are inspected. Default `"all"`: what leads to other files is refused in every container.
+    pub inspected_containers: InspectedContainers,
     /// How many properties of its own one image may have. Default 128; -1 for no limit.
     pub property_quota: Limit,
     /// How many bytes the properties of one image may take together, names and values. Default `"256KiB"`: real images have
@@ -90,6 +141,10 @@ impl Default for Images {
             hashing_algorithm: HashAlgorithm::Sha512,
             disk_formats: DISK_FORMATS.map(str::to_owned).to_vec(),
             container_formats: CONTAINER_FORMATS.map(str::to_owned).to_vec(),
+            require_format_match: true,
+            gpt_safety_checks_nonfatal: Vec::new(),
+            allow_extended_l2: false,
+            inspected_containers: InspectedContainers::All,
             property_quota: Limit::AtMost(128),
             properties_size: ByteSize(256 * 1024),
             tag_quota: Limit::AtMost(128),
@@ -113,6 +168,15 @@ impl Images {
             hashing_algorithm: section.take("hashing_algorithm", default.hashing_algorithm),
             disk_formats: section.take("disk_formats", default.disk_formats),
             container_formats: section.take("container_formats", default.container_formats),
+            require_format_match: section
+                .take("require_format_match", default.require_format_match),
+            gpt_safety_checks_nonfatal: section.take(
+                "gpt_safety_checks_nonfatal",
+                default.gpt_safety_checks_nonfatal,
+            ),
+            allow_extended_l2: section.take("allow_extended_l2", default.allow_extended_l2),
+            inspected_containers: section
+                .take("inspected_containers", default.inspected_containers),
             property_quota: section.take("property_quota", default.property_quota),
             properties_size: section.take("properties_size", default.properties_size),
             tag_quota: section.take("tag_quota", default.tag_quota),

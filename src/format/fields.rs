@@ -1,4 +1,11 @@
-//! Numbers inside headers. A field that does not fit into the bytes is none, so that no offset can panic.
+//! Magics and numbers inside headers. A field that does not fit into the bytes is none, so that no offset can panic.
+
+/// Whether a stream that begins with these bytes begins with the magic for whoever fills a short file up with zeros, as
+/// QEMU does.
+pub(super) fn has_magic(start: &[u8], magic: &[u8]) -> bool {
+    let seen = start.iter().copied().chain(std::iter::repeat(0));
+    seen.zip(magic).all(|(seen, expected)| seen == *expected)
+}
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk::<N>().copied()

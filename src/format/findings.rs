@@ -11,15 +11,19 @@ pub enum Check {
     Banned,
     /// The header is recognised but ends before what has to be checked.
     Truncated,
+    /// The header is recognised and what it leads to is not there.
+    Malformed,
     /// A qcow2 that reads from another file below it.
     BackingFile,
     /// A qcow2 whose data is in another file.
     DataFile,
     /// A qcow2 with a version or a feature that nobody has judged yet.
     UnknownFeatures,
+    /// A qcow2 with extended L2 entries, which a site may allow.
+    ExtendedL2,
     /// A VMDK header or descriptor that says more, or other things, than a single sparse file needs.
     Descriptor,
-    /// A VMDK that reads from a parent file below it.
+    /// A VMDK, VHD, VHDX or VDI that reads from a parent below it.
     Parent,
     /// A VMDK whose footer, which overrules the header, says something else.
     Footer,
@@ -37,9 +41,11 @@ impl Check {
         match self {
             Check::Banned => "banned",
             Check::Truncated => "truncated",
+            Check::Malformed => "malformed",
             Check::BackingFile => "backing_file",
             Check::DataFile => "data_file",
             Check::UnknownFeatures => "unknown_features",
+            Check::ExtendedL2 => "extended_l2",
             Check::Descriptor => "descriptor",
             Check::Parent => "parent",
             Check::Footer => "footer",
@@ -88,8 +94,18 @@ impl Detected {
         self
     }
 
+    /// Recognised by its magic alone: the stream ended before the header did.
+    pub(super) fn truncated(format: Format) -> Self {
+        Detected::new(format, VirtualSize::Unknown).failing(Check::Truncated)
+    }
+
     pub(super) fn failing_if(self, fails: bool, check: Check) -> Self {
         if fails { self.failing(check) } else { self }
+    }
+
+    /// A disc image of UDF alone, which states no size.
+    pub(super) fn is_udf(&self) -> bool {
+        self.format == Format::Iso && self.size == VirtualSize::Unknown
     }
 
     /// The format; never raw.
@@ -109,12 +125,19 @@ pub struct Findings {
     bytes: u64,
     /// In the order of [`Format`].
     detected: Vec<Detected>,
+    /// Size of the disk before the footer of a fixed VHD, bytes. Not a format of its own: to whoever does not look for
+    /// the footer the stream is the disk.
+    fixed_vhd: Option<u64>,
 }
 
 impl Findings {
-    pub(super) fn new(bytes: u64, mut detected: Vec<Detected>) -> Self {
+    pub(super) fn new(bytes: u64, mut detected: Vec<Detected>, fixed_vhd: Option<u64>) -> Self {
         detected.sort_by_key(|d| d.format);
-        Findings { bytes, detected }
+        Findings {
+            bytes,
+            detected,
+            fixed_vhd,
+        }
     }
 
     /// Length of the stream, bytes.
@@ -142,6 +165,11 @@ impl Findings {
             VirtualSize::Stated(bytes) => bytes,
             VirtualSize::StreamAfter(skipped) => self.bytes.saturating_sub(skipped),
         })
+    }
+
+    /// Size of the disk when the stream is a fixed VHD, bytes; none if it is not.
+    pub(super) fn fixed_vhd_size(&self) -> Option<u64> {
+        self.fixed_vhd.and_then(known_size)
     }
 
     /// Size of the disk when the stream is the disk, bytes.

@@ -1,6 +1,7 @@
 //! Partitioned disks: a master boot record, which is also how a GUID partition table begins (UEFI 2.10, 5.2).
 
 use super::Format;
+use super::boot_sector;
 use super::fields::{le_u16, le_u32};
 use super::findings::{Check, Detected, VirtualSize};
 use super::probe::{Inspector, Region, Step};
@@ -15,16 +16,28 @@ pub(super) struct Gpt;
 
 impl Inspector for Gpt {
     fn begin(&self) -> Region {
-        Region::Span { at: 0, length: 512 }
+        Region::Span {
+            at: 0,
+            length: boot_sector::BYTES,
+        }
     }
 
-    fn read(&mut self, sector: &[u8]) -> Step {
-        Step::Done(parse(sector))
+    fn read(&mut self, start: &[u8]) -> Step {
+        Step::Done(parse(start))
+    }
+
+    /// A sector is enough; less cannot be told from any other bytes, and leads nowhere.
+    fn end(&mut self, partial: &[u8], _: u64) -> Option<Detected> {
+        parse(partial)
     }
 }
 
-fn parse(sector: &[u8]) -> Option<Detected> {
-    if le_u16(sector, 510)? != BOOT_SIGNATURE || is_fat(sector) {
+fn parse(start: &[u8]) -> Option<Detected> {
+    let sector = start.get(..512)?;
+    if le_u16(sector, 510)? != BOOT_SIGNATURE
+        || boot_sector::is_file_system(sector)
+        || boot_sector::is_kernel(start)
+    {
         return None;
     }
     let entries = sector
@@ -44,12 +57,6 @@ fn parse(sector: &[u8]) -> Option<Detected> {
             .failing_if(odd_flag || used == 0, Check::Mbr)
             .failing_if(badly_protected, Check::GptMbr),
     )
-}
-
-/// The boot sector of a FAT file system ends in the same signature. It has two allocation tables and sits on a fixed
-/// disk; where it says so, a master boot record has code.
-fn is_fat(sector: &[u8]) -> bool {
-    sector.get(16) == Some(&2) && sector.get(21) == Some(&0xf8)
 }
 
 fn kind(entry: &[u8; ENTRY_BYTES]) -> u8 {

@@ -2,6 +2,7 @@
 
 use super::findings::{Detected, Findings};
 use super::probe::Probe;
+use super::vhd::FixedVhd;
 use super::vmdk::{SparseVmdk, TextVmdk};
 use super::{
     gpt::Gpt, iso::Iso, luks::Luks, qcow2::Qcow2, qed::Qed, vdi::Vdi, vhd::Vhd, vhdx::Vhdx,
@@ -13,14 +14,14 @@ pub const MEMORY_BOUND_BYTES: usize = (1 << 20) + (80 << 10);
 
 /// Watches one stream, from its first byte to its last (contract 2.9).
 ///
-/// Feed it every slice in order, in sizes as they come. Once [`Inspection::is_settled`] only the byte count still
-/// matters, and feeding costs next to nothing anyway.
+/// Feed it every slice in order, in sizes as they come. Once the headers have passed, feeding costs next to nothing.
 pub struct Inspection {
     /// Bytes that have passed.
     position: u64,
     /// Inspectors that still read.
     probes: Vec<Probe>,
     detected: Vec<Detected>,
+    fixed_vhd: FixedVhd,
 }
 
 impl Inspection {
@@ -34,7 +35,7 @@ impl Inspection {
             Probe::new(SparseVmdk::default()),
             Probe::new(TextVmdk::default()),
             Probe::new(Vdi),
-            Probe::new(Iso),
+            Probe::new(Iso::default()),
             Probe::new(Gpt),
             Probe::new(Luks),
         ];
@@ -42,6 +43,7 @@ impl Inspection {
             position: 0,
             probes,
             detected: Vec::new(),
+            fixed_vhd: FixedVhd::default(),
         }
     }
 
@@ -59,40 +61,24 @@ impl Inspection {
                 }
                 None => true,
             });
+        self.fixed_vhd.feed(bytes);
         self.position = self.position.saturating_add(bytes.len() as u64);
-    }
-
-    /// True when no further byte can change what is known of the format; the rest may then be [skipped](Self::skip).
-    pub fn is_settled(&self) -> bool {
-        self.probes.is_empty()
-    }
-
-    /// Counts so many bytes without looking at them.
-    ///
-    /// Meant for a settled inspection. Inspectors that still wait for something take the gap for the end of the
-    /// stream: what they have recognised already but not seen in full counts as unsafe.
-    pub fn skip(&mut self, bytes: u64) {
-        if bytes > 0 {
-            self.settle();
-            self.position = self.position.saturating_add(bytes);
-        }
     }
 
     /// The stream has ended.
     pub fn finish(mut self) -> Findings {
-        self.settle();
-        Findings::new(self.position, self.detected)
-    }
-
-    fn settle(&mut self) {
+        let position = self.position;
+        let last = self.probes.into_iter();
         self.detected
-            .extend(self.probes.drain(..).filter_map(Probe::finish));
+            .extend(last.filter_map(|probe| probe.finish(position)));
+        let fixed_vhd = self.fixed_vhd.disk_bytes(position);
+        Findings::new(position, self.detected, fixed_vhd)
     }
 
     /// Bytes of buffer held.
     #[cfg(test)]
     fn held_bytes(&self) -> usize {
-        self.probes.iter().map(Probe::held_bytes).sum()
+        self.fixed_vhd.held_bytes() + self.probes.iter().map(Probe::held_bytes).sum::<usize>()
     }
 }
 

@@ -1,10 +1,12 @@
-//! LUKS. The content is encrypted and stays unseen; only version 1 says where it begins in a way that is judged here.
+//! LUKS. The content is encrypted and stays unseen. Version 1 says in its header where it begins; version 2 says so in a
+//! text of up to megabytes behind it, which is not read here.
 
 use super::Format;
-use super::fields::{be_u16, be_u32};
+use super::fields::{be_u16, be_u32, has_magic};
 use super::findings::{Check, Detected, VirtualSize};
 use super::probe::{Inspector, Region, Step};
 
+const MAGIC: &[u8] = b"LUKS\xba\xbe";
 const SECTOR_BYTES: u64 = 512;
 
 pub(super) struct Luks;
@@ -18,18 +20,19 @@ impl Inspector for Luks {
     fn read(&mut self, header: &[u8]) -> Step {
         Step::Done(parse(header))
     }
+
+    fn end(&mut self, partial: &[u8], _: u64) -> Option<Detected> {
+        has_magic(partial, MAGIC).then(|| Detected::truncated(Format::Luks))
+    }
 }
 
 fn parse(header: &[u8]) -> Option<Detected> {
-    if !header.starts_with(b"LUKS\xba\xbe") {
-        return None;
-    }
-    let payload_sector = be_u32(header, 104)?;
-    Some(
-        Detected::new(
-            Format::Luks,
-            VirtualSize::StreamAfter(u64::from(payload_sector) * SECTOR_BYTES),
-        )
-        .failing_if(be_u16(header, 6)? != 1, Check::Version),
-    )
+    header.starts_with(MAGIC).then_some(())?;
+    let version = be_u16(header, 6)?;
+    let size = match version {
+        1 => VirtualSize::StreamAfter(u64::from(be_u32(header, 104)?) * SECTOR_BYTES),
+        _ => VirtualSize::Unknown,
+    };
+    let detected = Detected::new(Format::Luks, size);
+    Some(detected.failing_if(!matches!(version, 1 | 2), Check::Version))
 }

@@ -29,10 +29,9 @@ pub(super) trait Inspector: Send {
     /// Reads the region asked for, complete.
     fn read(&mut self, region: &[u8]) -> Step;
 
-    /// The stream ended with this much of the region. Most formats cannot be told from less than their header.
-    fn end(&mut self, _partial: &[u8]) -> Option<Detected> {
-        None
-    }
+    /// The stream ended, after so many bytes and with this much of the region. A magic is the format at any length:
+    /// who reads the file later may fill it up with zeros.
+    fn end(&mut self, partial: &[u8], stream_bytes: u64) -> Option<Detected>;
 }
 
 /// One inspector at work on a stream.
@@ -88,7 +87,7 @@ impl Probe {
                 Step::Done(decided) => return Some(decided),
                 // Behind us: a header that leads there is malformed, and waiting would never end.
                 Step::Read(Region::Span { at, .. }) if at < position => {
-                    return Some(self.inspector.end(&[]));
+                    return Some(self.inspector.end(&[], position));
                 }
                 Step::Read(region) => self.region = region,
             }
@@ -96,8 +95,8 @@ impl Probe {
     }
 
     /// The stream has ended.
-    pub(super) fn finish(mut self) -> Option<Detected> {
-        self.inspector.end(&self.seen)
+    pub(super) fn finish(mut self, stream_bytes: u64) -> Option<Detected> {
+        self.inspector.end(&self.seen, stream_bytes)
     }
 
     /// Appends to the region. Grows as the bytes come, since headers may claim regions that never do, and never past

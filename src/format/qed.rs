@@ -1,6 +1,7 @@
 //! QED. Nobody supports it and nothing of it is checked: it is recognised in order to be refused.
 
 use super::Format;
+use super::fields::has_magic;
 use super::findings::{Check, Detected, VirtualSize};
 use super::probe::{Inspector, Region, Step};
 
@@ -12,10 +13,11 @@ impl Inspector for Qed {
     }
 
     fn read(&mut self, header: &[u8]) -> Step {
-        let matches = header.starts_with(b"QED\0");
-        Step::Done(
-            matches
-                .then(|| Detected::new(Format::Qed, VirtualSize::Unknown).failing(Check::Banned)),
-        )
+        Step::Done(self.end(header, 0))
+    }
+
+    fn end(&mut self, partial: &[u8], _: u64) -> Option<Detected> {
+        has_magic(partial, b"QED\0")
+            .then(|| Detected::new(Format::Qed, VirtualSize::Unknown).failing(Check::Banned))
     }
 }

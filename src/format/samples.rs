@@ -40,7 +40,18 @@ pub(super) fn qed() -> Sample {
 pub(super) fn vhd() -> Sample {
     Sample::zeros(SAMPLE_BYTES)
         .with(0, b"conectix")
-        .with(40, &DISK_BYTES.to_be_bytes())
+        .with(28, b"win ")
+        .with(48, &DISK_BYTES.to_be_bytes())
+        .with(60, &3u32.to_be_bytes())
+}
+
+/// A disk of zeros and the footer of a fixed VHD after it.
+pub(super) fn fixed_vhd() -> Sample {
+    let disk_bytes = SAMPLE_BYTES as u64;
+    let footer = vhd()
+        .with(48, &disk_bytes.to_be_bytes())
+        .with(60, &2u32.to_be_bytes());
+    Sample::zeros(SAMPLE_BYTES).with(SAMPLE_BYTES, &footer.0[..512])
 }
 
 /// Offset of the metadata region in [`vhdx`].
@@ -148,6 +159,26 @@ pub(super) fn fat() -> Sample {
         .with(16, &[2])
         .with(21, &[0xf8])
         .with(510, &[0x55, 0xaa])
+}
+
+/// A boot sector of a file system, without partitions in its last bytes: what tools write.
+pub(super) fn boot_sector(parameters: &[(usize, &[u8])]) -> Sample {
+    let empty = Sample::zeros(SAMPLE_BYTES)
+        .with(0, &[0xeb, 0x52, 0x90])
+        .with(446, b"BOOTMGR is missing")
+        .with(510, &[0x55, 0xaa]);
+    parameters
+        .iter()
+        .fold(empty, |sample, (at, bytes)| sample.with(*at, bytes))
+}
+
+/// A disc of UDF with a file system's descriptors of this many bytes each.
+pub(super) fn udf(spacing: usize) -> Sample {
+    let at = 32 << 10;
+    Sample::zeros(SAMPLE_BYTES)
+        .with(at + 1, b"BEA01")
+        .with(at + spacing + 1, b"NSR03")
+        .with(at + 2 * spacing + 1, b"TEA01")
 }
 
 pub(super) fn luks(version: u16) -> Sample {

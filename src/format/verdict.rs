@@ -1,18 +1,33 @@
 //! Findings against claim: what the record may say of the stream, or why it is refused (contract 2.8).
 
-use std::str::FromStr;
-
 use super::Format;
 use super::findings::{Check, Detected, Findings};
 
-/// What the operator has decided, from the section `image_format` of the configuration.
-#[derive(Debug, Clone, Copy)]
-pub struct Rules<'a> {
+/// What the operator has decided, from the section `images` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Rules {
     /// Refuse a stream that is not what its record claims. Without it such a stream is kept, with an unknown virtual
     /// size; unsafe content is refused all the same.
     pub require_match: bool,
     /// Checks of partitioned disks that do not refuse an image.
-    pub gpt_safety_checks_nonfatal: &'a [GptCheck],
+    pub gpt_safety_checks_nonfatal: Vec<GptCheck>,
+    /// Keep a qcow2 with extended L2 entries.
+    pub allow_extended_l2: bool,
+}
+
+impl Rules {
+    /// Nothing waived, nothing allowed beyond what every reader reads.
+    pub const STRICT: Rules = Rules {
+        require_match: true,
+        gpt_safety_checks_nonfatal: Vec::new(),
+        allow_extended_l2: false,
+    };
+
+    fn waives(&self, failure: Check) -> bool {
+        let waived = &self.gpt_safety_checks_nonfatal;
+        waived.iter().any(|check| check.waives(failure))
+            || (self.allow_extended_l2 && failure == Check::ExtendedL2)
+    }
 }
 
 /// A check of partitioned disks that an operator may waive. Loosely made boot records are common.
@@ -25,35 +40,11 @@ pub enum GptCheck {
 }
 
 impl GptCheck {
-    /// The name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            GptCheck::Mbr => "mbr",
-            GptCheck::GptMbr => "gptmbr",
-        }
-    }
-
     fn waives(self, failure: Check) -> bool {
         match self {
             GptCheck::Mbr => matches!(failure, Check::Mbr | Check::GptMbr),
             GptCheck::GptMbr => failure == Check::GptMbr,
         }
-    }
-}
-
-/// The text names no check of partitioned disks.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("unknown GPT safety check, expected mbr or gptmbr")]
-pub struct UnknownGptCheck;
-
-impl FromStr for GptCheck {
-    type Err = UnknownGptCheck;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [GptCheck::Mbr, GptCheck::GptMbr]
-            .into_iter()
-            .find(|check| check.as_str() == text)
-            .ok_or(UnknownGptCheck)
     }
 }
 
@@ -100,7 +91,7 @@ fn names(formats: &[Format]) -> String {
 pub fn judge(
     findings: &Findings,
     claimed_disk_format: &str,
-    rules: &Rules<'_>,
+    rules: &Rules,
 ) -> Result<Option<u64>, Refusal> {
     if findings.bytes() == 0 {
         return Ok(None);
@@ -111,6 +102,18 @@ pub fn judge(
     };
     check_safety(findings, rules)?;
     Ok(virtual_size)
+}
+
+/// Decides on a stream whose record claims a container around the disk image. It may be of any format, or of several,
+/// and nothing is known of the disk; but what leads to another file is refused here as well, since whoever reads the
+/// image later may probe and never look at the claim. Boot records lead nowhere, and are let be. What is inside an
+/// archive is not looked at: nobody opens it without unpacking it first.
+///
+/// # Errors
+/// [`Refusal::Unsafe`] when the image must not become active (415).
+pub fn judge_wrapped(findings: &Findings, rules: &Rules) -> Result<(), Refusal> {
+    let is_let_be = |failure| GptCheck::Mbr.waives(failure) || rules.waives(failure);
+    first_failure(findings.detected(), is_let_be)
 }
 
 /// What the findings amount to.
@@ -149,7 +152,17 @@ fn match_claim(findings: &Findings, claimed: &str) -> Result<Option<u64>, Refusa
             formats: findings.formats(),
         })
     };
+    let fixed_vhd = findings.fixed_vhd_size();
     match Identity::of(findings) {
+        // What the disk holds at its beginning is then the guest's business, if it is safe.
+        Identity::Raw if claimed == Format::Vhd.as_str() && fixed_vhd.is_some() => Ok(fixed_vhd),
+        Identity::Single(found)
+            if claimed == Format::Vhd.as_str()
+                && found.format() == Format::Gpt
+                && fixed_vhd.is_some() =>
+        {
+            Ok(fixed_vhd)
+        }
         Identity::Raw if claims_raw => Ok(findings.stream_size()),
         Identity::Raw if Format::find(claimed).is_none() => Ok(None),
         Identity::Raw => mismatch(Format::Raw),
@@ -159,6 +172,8 @@ fn match_claim(findings: &Findings, claimed: &str) -> Result<Option<u64>, Refusa
             Ok(findings.virtual_size(found))
         }
         Identity::Single(_) if claims_raw => Ok(findings.stream_size()),
+        // UDF alone is the file system of disks as well as of discs.
+        Identity::HybridIso(found) if claims_raw && found.is_udf() => Ok(findings.stream_size()),
         Identity::HybridIso(_) if claims_raw => several(),
         Identity::Single(found) | Identity::HybridIso(found) => mismatch(found.format()),
         Identity::Several => several(),
@@ -167,30 +182,24 @@ fn match_claim(findings: &Findings, claimed: &str) -> Result<Option<u64>, Refusa
 
 /// Holds for every format found, also when the claim does not match and need not. The boot record of a hybrid disc
 /// image is excused: what writes them rarely keeps to the rules of disks.
-fn check_safety(findings: &Findings, rules: &Rules<'_>) -> Result<(), Refusal> {
+fn check_safety(findings: &Findings, rules: &Rules) -> Result<(), Refusal> {
     let relevant = match Identity::of(findings) {
         Identity::HybridIso(iso) => std::slice::from_ref(iso),
         Identity::Raw | Identity::Single(_) | Identity::Several => findings.detected(),
     };
-    for found in relevant {
-        let is_waived = |failure| {
-            rules
-                .gpt_safety_checks_nonfatal
-                .iter()
-                .any(|check| check.waives(failure))
-        };
-        if let Some(&check) = found
-            .failures()
-            .iter()
-            .find(|&&failure| !is_waived(failure))
-        {
-            return Err(Refusal::Unsafe {
-                format: found.format(),
-                check,
-            });
-        }
-    }
-    Ok(())
+    first_failure(relevant, |failure| rules.waives(failure))
+}
+
+fn first_failure(found: &[Detected], is_waived: impl Fn(Check) -> bool) -> Result<(), Refusal> {
+    let unsafe_one = found.iter().find_map(|found| {
+        let mut failures = found.failures().iter();
+        let check = *failures.find(|&&failure| !is_waived(failure))?;
+        Some(Refusal::Unsafe {
+            format: found.format(),
+            check,
+        })
+    });
+    unsafe_one.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! VHDX of Hyper-V ([MS-VHDX]); little-endian. The size of the disk is an item of the metadata region, which is found
-//! through the region table. A file whose tables lead nowhere is not a VHDX.
+//! through the region table. A file whose tables lead nowhere is still a VHDX to who believes the
+//! magic, and refused.
 
 use super::Format;
-use super::fields::{le_u16, le_u32, le_u64};
-use super::findings::{Detected, VirtualSize};
+use super::fields::{has_magic, le_u16, le_u32, le_u64};
+use super::findings::{Check, Detected, VirtualSize};
 use super::probe::{Inspector, Region, Step};
 
+const MAGIC: &[u8] = b"vhdxfile";
 /// Either table: a header of its own length, then at most 2047 entries of 32 bytes.
 const ENTRY_BYTES: usize = 32;
 const MAX_ENTRIES: usize = 2047;
@@ -24,6 +26,11 @@ const VIRTUAL_DISK_SIZE: [u8; 16] = [
     0x24, 0x42, 0xa5, 0x2f, 0x1b, 0xcd, 0x76, 0x48, 0xb2, 0x11, 0x5d, 0xbe, 0xd8, 0x3b, 0xf4, 0xb8,
 ];
 
+/// A8D35F2D-B30B-454D-ABF7-D3D84834AB0C: the item that says where the parent of a differencing disk is.
+const PARENT_LOCATOR: [u8; 16] = [
+    0x2d, 0x5f, 0xd3, 0xa8, 0x0b, 0xb3, 0x4d, 0x45, 0xab, 0xf7, 0xd3, 0xd8, 0x48, 0x34, 0xab, 0x0c,
+];
+
 /// What the region being read is.
 #[derive(Default)]
 enum Stage {
@@ -37,7 +44,9 @@ enum Stage {
     MetadataEntries {
         region_at: u64,
     },
-    DiskSize,
+    DiskSize {
+        has_parent: bool,
+    },
 }
 
 #[derive(Default)]
@@ -51,16 +60,25 @@ impl Inspector for Vhdx {
     }
 
     fn read(&mut self, region: &[u8]) -> Step {
-        self.advance(region).unwrap_or(Step::Done(None))
+        let is_vhdx = !matches!(self.stage, Stage::Identifier);
+        let malformed =
+            || Detected::new(Format::Vhdx, VirtualSize::Unknown).failing(Check::Malformed);
+        self.advance(region)
+            .unwrap_or_else(|| Step::Done(is_vhdx.then(malformed)))
+    }
+
+    fn end(&mut self, partial: &[u8], _: u64) -> Option<Detected> {
+        let is_vhdx = !matches!(self.stage, Stage::Identifier) || has_magic(partial, MAGIC);
+        is_vhdx.then(|| Detected::truncated(Format::Vhdx))
     }
 }
 
 impl Vhdx {
-    /// None when the file is not a VHDX.
+    /// None when the file is not a VHDX, or a broken one.
     fn advance(&mut self, region: &[u8]) -> Option<Step> {
         let (stage, next) = match self.stage {
             Stage::Identifier => {
-                region.starts_with(b"vhdxfile").then_some(())?;
+                region.starts_with(MAGIC).then_some(())?;
                 (
                     Stage::RegionHeader,
                     Region::Span {
@@ -103,16 +121,20 @@ impl Vhdx {
                 let item_at = u64::from(le_u32(entry, 16)?);
                 (item_at >= TABLE_BYTES && le_u32(entry, 20)? == 8).then_some(())?;
                 (
-                    Stage::DiskSize,
+                    Stage::DiskSize {
+                        has_parent: find_entry(region, &PARENT_LOCATOR).is_some(),
+                    },
                     Region::Span {
                         at: region_at.checked_add(item_at)?,
                         length: 8,
                     },
                 )
             }
-            Stage::DiskSize => {
+            Stage::DiskSize { has_parent } => {
                 let size = VirtualSize::Stated(le_u64(region, 0)?);
-                return Some(Step::Done(Some(Detected::new(Format::Vhdx, size))));
+                let detected = Detected::new(Format::Vhdx, size);
+                let detected = detected.failing_if(has_parent, Check::Parent);
+                return Some(Step::Done(Some(detected)));
             }
         };
         self.stage = stage;

@@ -10,12 +10,14 @@ mod text;
 pub(super) use text::TextVmdk;
 
 use super::Format;
-use super::fields::{le_u32, le_u64};
+use super::fields::{has_magic, le_u32, le_u64};
 use super::findings::{Check, Detected, VirtualSize};
 use super::probe::{Inspector, Region, Step};
 
 const SECTOR_BYTES: u64 = 512;
 const SIGNATURE: &[u8] = b"KDMV";
+/// A sparse extent of VMware 3. Readers look for a parent in it, where it has no place for a descriptor.
+const OLD_SIGNATURE: &[u8] = b"COWD";
 /// Most of a descriptor that anybody reads; QEMU's number.
 const MAX_DESCRIPTOR_BYTES: usize = (1 << 20) - 1;
 /// In place of the grain directory's sector: it is written at the end, announced by a footer.
@@ -49,6 +51,8 @@ impl Header {
     /// The descriptor has one possible place: right behind the header.
     fn descriptor(&self) -> Option<Region> {
         let is_usable = matches!(self.version, 1..=3)
+            // Else readers take all extents from the descriptor, and read on past its sectors.
+            && self.capacity_sectors > 0
             && self.descriptor_sector == 1
             && self.descriptor_sectors > 0;
         let length = usize::try_from(self.descriptor_sectors.saturating_mul(SECTOR_BYTES))
@@ -84,6 +88,9 @@ impl Inspector for SparseVmdk {
     fn read(&mut self, region: &[u8]) -> Step {
         match self.header {
             None => {
+                if region.starts_with(OLD_SIGNATURE) {
+                    return Step::Done(self.end(region, 0));
+                }
                 self.header = Header::parse(region);
                 match self.header {
                     None => Step::Done(None),
@@ -106,10 +113,22 @@ impl Inspector for SparseVmdk {
         }
     }
 
-    fn end(&mut self, partial: &[u8]) -> Option<Detected> {
-        let header = self.header?;
+    fn end(&mut self, partial: &[u8], stream_bytes: u64) -> Option<Detected> {
+        let Some(header) = self.header else {
+            let detected = Detected::new(Format::Vmdk, VirtualSize::Unknown);
+            return if has_magic(partial, OLD_SIGNATURE) {
+                Some(detected.failing(Check::Banned))
+            } else {
+                has_magic(partial, SIGNATURE).then(|| detected.failing(Check::Descriptor))
+            };
+        };
         Some(match self.described.take() {
-            Some(detected) => detected.failing_if(!footer_agrees(&header, partial), Check::Footer),
+            Some(detected) => {
+                // Readers count the footer's place in whole sectors.
+                let is_sound =
+                    stream_bytes.is_multiple_of(SECTOR_BYTES) && footer_agrees(&header, partial);
+                detected.failing_if(!is_sound, Check::Footer)
+            }
             None => header.detected().failing(Check::Descriptor),
         })
     }
@@ -126,6 +145,7 @@ fn footer_agrees(header: &Header, tail: &[u8]) -> bool {
         && marker[16..].iter().all(|&byte| byte == 0);
     let agrees = Header::parse(footer).is_some_and(|footer| {
         footer.version == header.version
+            && footer.capacity_sectors == header.capacity_sectors
             && footer.descriptor_sector == header.descriptor_sector
             && footer.descriptor_sectors == header.descriptor_sectors
             && footer.directory_sector != DIRECTORY_AT_END

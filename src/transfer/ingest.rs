@@ -17,6 +17,7 @@ use http_body::Body;
 use tokio::sync::oneshot;
 
 use super::attempt::Attempt;
+use super::formats::FormatRules;
 use super::pipeline::{Pipeline, Taken};
 use super::plan::PartPlan;
 use super::publish::publish;
@@ -24,7 +25,6 @@ use super::read::Reader;
 use super::send::Sent;
 use super::{Error, Result, Transfers, cleanup};
 use crate::catalog::{self, Formats, Intent, Judge, Limits};
-use crate::format::{self, INSPECTED_CONTAINER_FORMAT, Inspection};
 use crate::image::{DataFacts, Image, ImageId};
 use crate::store::Store;
 use crate::telemetry::labels::UploadOutcome;
@@ -108,7 +108,7 @@ impl Transfers {
             lost = attempt.renew_until_lost() => return Err(lost),
             () = self.stop.cancelled() => return Err(Error::Stopping),
         };
-        let (facts, sent) = review(&image, taken)?;
+        let (facts, sent) = review(&image, taken, &self.rules.formats)?;
         // A PutObject is not dropped half-way: the store might still carry it out after the roll back has looked. A
         // completion may be, since aborting the multipart upload settles which of the two came first. A lost lease is
         // found out by the catalog, and a process that ends meanwhile leaves its intent to recovery.
@@ -138,8 +138,7 @@ impl Transfers {
             declared,
             cap: self.rules.size_cap,
             reservation: attempt.reservation(declared.unwrap_or(0)),
-            inspection: (image.container_format.as_deref() == Some(INSPECTED_CONTAINER_FORMAT))
-                .then(Inspection::new),
+            inspection: self.rules.formats.inspection(image),
         };
         Pipeline {
             reader,
@@ -171,16 +170,9 @@ async fn make_active(attempt: &Attempt, intent: Intent, sent: Sent) -> Result<Ar
 }
 
 /// Everything that is known of the bytes, before anything becomes visible.
-fn review(image: &Image, taken: Taken) -> Result<(DataFacts, Sent)> {
-    let claimed = image.disk_format.as_deref().unwrap_or_default();
+fn review(image: &Image, taken: Taken, formats: &FormatRules) -> Result<(DataFacts, Sent)> {
     let virtual_size = match taken.inspection {
-        Some(inspection) => {
-            let rules = format::Rules {
-                require_match: true,
-                gpt_safety_checks_nonfatal: &[],
-            };
-            format::judge(&inspection.finish(), claimed, &rules)?
-        }
+        Some(inspection) => formats.judge(image, &inspection.finish())?,
         None => None,
     };
     let facts = DataFacts {

@@ -116,11 +116,7 @@ impl Reader<'_> {
 
     fn inspect(&mut self, frame: &Bytes) {
         if let Some(inspection) = &mut self.inspection {
-            if inspection.is_settled() {
-                inspection.skip(frame.len() as u64);
-            } else {
-                inspection.feed(frame);
-            }
+            inspection.feed(frame);
         }
     }
 

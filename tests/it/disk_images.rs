@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use http::StatusCode;
+use serde_json::json;
 
 use crate::support::app::TestApp;
+use crate::support::client::full;
 use crate::support::disk::{KINDS, Workshop, download, travel, upload};
 use crate::support::skipped;
 
@@ -85,6 +87,76 @@ async fn discs_from_packages_come_back_whole() {
         let image = app.client.image(&id).await;
         assert_eq!(image["virtual_size"], volume_size(&file), "{image}");
         assert_refused(&app, &file, "qcow2").await;
+    }
+    app.finish().await;
+}
+
+/// A monolithic sparse VMDK whose header says that it has no capacity: readers then look for the descriptor behind the
+/// sectors that the header gives it.
+fn vmdk_with_a_hidden_extent(target: &str) -> Vec<u8> {
+    let mut file = vec![0; 512];
+    file[..4].copy_from_slice(b"KDMV");
+    file[4..8].copy_from_slice(&1_u32.to_le_bytes());
+    file[8..12].copy_from_slice(&3_u32.to_le_bytes());
+    for (at, value) in [(20, 128_u64), (28, 1), (36, 1), (56, 0x15), (64, 128)] {
+        file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    file[44..48].copy_from_slice(&512_u32.to_le_bytes());
+    file[73..77].copy_from_slice(b"\n \r\n");
+    let seen = "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\nCREATETYPE=\"monolithicSparse\"\n\
+                rw 1 SPARSE \"x.vmdk\"\n#";
+    file.extend(format!("{seen:.<512}").bytes());
+    file.extend(format!("\ncreateType=\"monolithicFlat\"\nRW 2048 FLAT \"{target}\" 0\n").bytes());
+    file.resize(64 << 10, 0);
+    file
+}
+
+fn text_vmdk(sign: &str, target: &str) -> Vec<u8> {
+    let text = format!(
+        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType{sign}monolithicFlat\"\n\
+         RW 2048 FLAT \"{target}\" 0\n"
+    );
+    let mut file = text.into_bytes();
+    file.resize(1024, b'\n');
+    file
+}
+
+/// A header of QCOW, shorter than a sector, with its backing file's name behind it.
+fn short_qcow(version: u32, header: usize, target: &str) -> Vec<u8> {
+    let mut file = vec![0; header];
+    file[..4].copy_from_slice(b"QFI\xfb");
+    file[4..8].copy_from_slice(&version.to_be_bytes());
+    file[8..16].copy_from_slice(&(header as u64).to_be_bytes());
+    let length = u32::try_from(target.len()).unwrap();
+    file[16..20].copy_from_slice(&length.to_be_bytes());
+    file.extend(target.bytes());
+    file
+}
+
+#[tokio::test]
+async fn what_leads_to_another_file_is_415_whatever_the_record_says() {
+    let app = TestApp::start().await;
+    let target = "/etc/hostname";
+    let files = [
+        ("vmdk", vmdk_with_a_hidden_extent(target)),
+        ("raw", text_vmdk(" \"", target)),
+        ("raw", text_vmdk(":\"", target)),
+        ("raw", text_vmdk("xx", target)),
+        ("raw", short_qcow(1, 48, target)),
+        ("ami", short_qcow(2, 72, target)),
+        ("raw", short_qcow(3, 104, target)),
+    ];
+    for (number, (claimed, file)) in files.into_iter().enumerate() {
+        // An image of a container is opened by those who probe it all the same.
+        for container in ["bare", "ovf"] {
+            let container = if claimed == "ami" { "ami" } else { container };
+            let record = json!({"disk_format": claimed, "container_format": container});
+            let id = app.client.create(&record).await;
+            let answer = app.client.put_file(&id, &[], full(file.clone())).await;
+            let name = format!("file {number} as {claimed} in {container}");
+            assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{name}");
+            assert_eq!(app.client.status(&id).await, "queued", "{name}");
+        }
     }
     app.finish().await;
 }

@@ -11,11 +11,13 @@ const ACCESS_MODES: [&str; 3] = ["rw", "rdonly", "noaccess"];
 
 /// The checks that a descriptor, padded with zeros to its sectors, fails.
 pub(super) fn failures(region: &[u8]) -> Vec<Check> {
-    let text = region.split(|&byte| byte == 0).next().unwrap_or_default();
-    let Some(text) = std::str::from_utf8(text)
-        .ok()
-        .filter(|text| text.is_ascii())
-    else {
+    // Readers go on until a zero byte, wherever the header says that the descriptor ends.
+    let text = region
+        .iter()
+        .position(|&byte| byte == 0)
+        .and_then(|end| std::str::from_utf8(&region[..end]).ok())
+        .filter(|text| text.is_ascii());
+    let Some(text) = text else {
         return vec![Check::Descriptor];
     };
     let text = text.to_ascii_lowercase();
@@ -90,6 +92,15 @@ mod tests {
         createType=\"monolithicSparse\"\n\n# Extent description\nRW 131072 SPARSE \"disk.vmdk\"\n\n\
         # The Disk Data Base\n#DDB\n\nddb.virtualHWVersion = \"4\"\nddb.adapterType = \"ide\"\n";
 
+    fn failures_of(text: &str) -> Vec<Check> {
+        failures(format!("{text}\0").as_bytes())
+    }
+
+    #[test]
+    fn descriptor_without_an_end_fails() {
+        assert_eq!(failures(GOOD.as_bytes()), [Check::Descriptor]);
+    }
+
     #[test]
     fn descriptor_of_a_single_file_passes() {
         let cases = [
@@ -104,7 +115,7 @@ mod tests {
             GOOD.to_owned() + "\0\0\0 /etc/passwd \u{e9}",
         ];
         for case in cases {
-            assert_eq!(failures(case.as_bytes()), [], "{case}");
+            assert_eq!(failures_of(&case), [], "{case}");
         }
     }
 
@@ -131,15 +142,15 @@ mod tests {
             GOOD.replace("Disk D", "Disk \u{e9} D"),
         ];
         for case in cases {
-            assert_eq!(failures(case.as_bytes()), [Check::Descriptor], "{case}");
+            assert_eq!(failures_of(&case), [Check::Descriptor], "{case}");
         }
     }
 
     #[test]
     fn descriptor_with_a_parent_fails() {
         let hint = GOOD.replace("CID=5", "parentFileNameHint=\"base.vmdk\"\nCID=5");
-        assert_eq!(failures(hint.as_bytes()), [Check::Parent]);
+        assert_eq!(failures_of(&hint), [Check::Parent]);
         let comment = GOOD.replace("# Extent", "# parentFileNameHint=\"base.vmdk\"\n# Extent");
-        assert_eq!(failures(comment.as_bytes()), [Check::Parent]);
+        assert_eq!(failures_of(&comment), [Check::Parent]);
     }
 }

@@ -31,6 +31,13 @@ fn vmdk_of_a_single_file_is_accepted() {
 fn vmdk_that_leads_elsewhere_is_refused() {
     let good = || samples::vmdk("monolithicSparse");
     let text = |kind: &str| Sample(samples::vmdk_descriptor(kind).into_bytes());
+    let spelt = |with: &str| {
+        let text = samples::vmdk_descriptor("monolithicFlat");
+        Sample(
+            text.replace("createType=\"monolithicFlat\"", with)
+                .into_bytes(),
+        )
+    };
     let padded = Sample::zeros(2 << 20)
         .with(0, b"# ")
         .with(2, &[b'x'; 8000])
@@ -45,11 +52,26 @@ fn vmdk_that_leads_elsewhere_is_refused() {
         good().with(36, &[0xff; 8]),
         good().with(28, &2u64.to_le_bytes()),
         good().with(4, &[0; 4]),
+        // Readers take everything from the descriptor then.
+        good().with(12, &[0; 8]),
+        // No end within the sectors that hold it.
+        good()
+            .with(36, &1u64.to_le_bytes())
+            .with(900, &[b'#'; 124])
+            .with(
+                512 + samples::vmdk_descriptor("monolithicSparse").len(),
+                &[b'#'; 400],
+            ),
         good().with(4, &4u32.to_le_bytes()),
         Sample(good().0[..2000].to_vec()),
         text("monolithicFlat"),
         text("twoGbMaxExtentSparse"),
         text("monolithicSparse"),
+        spelt("createType \"monolithicFlat\""),
+        spelt("createType:\"monolithicFlat\""),
+        spelt("createTypexxmonolithicFlat\""),
+        Sample(b"version=1\n".to_vec()),
+        Sample(b"#\n# a\n   \nversion=2\r\nRW 1 FLAT \"a\" 0\n".to_vec()),
         Sample(text("vmfs").0.repeat(2)).with(4096, &[0]),
         padded,
     ] {
@@ -80,12 +102,18 @@ fn vmdk_keyword_counts_before_the_first_zero_only() {
 #[test]
 fn vmdk_footer_has_to_repeat_the_header() {
     let footer = SAMPLE_BYTES - 1536;
+    // The last bytes are as they should be, and readers that count whole sectors see others.
+    let whole = samples::vmdk_with_footer();
+    let mut unaligned = Sample(whole.0[..footer].to_vec()).with(footer, &[0; 100]);
+    unaligned.0.extend_from_slice(&whole.0[footer..]);
     for sample in [
         samples::vmdk_with_footer().with(footer + 8, &[1]),
         samples::vmdk_with_footer().with(footer + 12, &[2]),
         samples::vmdk_with_footer().with(footer + 511, &[1]),
         samples::vmdk_with_footer().with(footer + 512, b"COWD"),
         samples::vmdk_with_footer().with(footer + 516, &[2]),
+        samples::vmdk_with_footer().with(footer + 524, &(2 * DISK_BYTES / 512).to_le_bytes()),
+        unaligned,
         samples::vmdk_with_footer().with(footer + 540, &[7]),
         samples::vmdk_with_footer().with(footer + 548, &[7]),
         samples::vmdk_with_footer().with(footer + 568, &[0xff; 8]),
