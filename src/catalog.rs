@@ -37,7 +37,7 @@ pub use list::{
 pub use members::Member;
 pub use metadefs::{Loaded, NamespacePage, NamespaceSortKey, OnExisting, PartPage, PartSortKey};
 pub use tasks::{Task, TaskPage, TaskSortKey};
-pub use uploads::{Formats, Intent, NewUpload, Upload};
+pub use uploads::{Formats, Intent, NewUpload, Reserved, Upload};
 
 /// Why the catalog did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

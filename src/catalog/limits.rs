@@ -81,6 +81,19 @@ pub(super) async fn check_bytes(
     }
 }
 
+/// Bytes that the owner may still take; `None` for any number.
+pub(super) async fn room(
+    tx: &mut SqliteConnection,
+    owner: Option<&str>,
+    limits: &Limits,
+) -> Result<Option<u64>> {
+    let total = limits.size_total.map(|limit| limit.saturating_mul(MIB));
+    let Some(most) = limits.storage_quota.into_iter().chain(total).min() else {
+        return Ok(None);
+    };
+    Ok(Some(most.saturating_sub(bytes(tx, owner).await?)))
+}
+
 /// Fails when the owner has more images than it may, the one being made included.
 pub(super) async fn check_images(
     tx: &mut SqliteConnection,

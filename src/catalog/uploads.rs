@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::limits::{check_bytes, check_uploading};
+use super::limits::{check_bytes, check_uploading, room};
 use super::rows::{self, bad_row, signed};
 use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, now};
 use crate::image::{AttemptId, DataFacts, Image, ImageId, InvalidTransition, Status, StoreId};
@@ -86,6 +86,20 @@ impl Formats {
     }
 }
 
+/// What became of a reservation.
+#[derive(Debug)]
+pub enum Reserved {
+    /// So many bytes are reserved in all.
+    Bytes(u64),
+    /// Nothing has changed. The quota is full, but not only with what is there: other uploads of the owner have reserved
+    /// some of it, and one of those gives way first. The error is what to say when nothing becomes free.
+    Contended(Error),
+}
+
+/// An upload reserves at most this part of what is left beyond its need, so that those at once do not exhaust the quota
+/// with what none of them uses.
+const SHARE_OF_ROOM: u64 = 16;
+
 impl Catalog {
     /// Takes the image from queued to saving and opens the attempt's row, in one transaction. Gives the record that it
     /// was judged on: from here to the end of the attempt its formats stay.
@@ -149,26 +163,36 @@ impl Catalog {
         .await
     }
 
-    /// Raises what the attempt counts against its owner's quota to `bytes` in all.
+    /// Raises what the attempt counts against its owner's quota to `bytes` in all, and a little more as long as there is
+    /// room: at most `ahead` bytes, and a sixteenth of what is left.
     ///
     /// # Errors
     /// [`Error::OverQuota`], [`Error::OverLimit`]; [`Error::LeaseLost`].
-    pub async fn reserve(&self, attempt: &AttemptId, bytes: u64, limits: Limits) -> Result<()> {
+    pub async fn reserve(
+        &self,
+        attempt: &AttemptId,
+        bytes: u64,
+        ahead: u64,
+        limits: Limits,
+    ) -> Result<Reserved> {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let row = sqlx::query(
-                "UPDATE uploads SET reserved_bytes = $1 WHERE attempt_id = $2 RETURNING owner",
-            )
-            .bind(signed(bytes))
-            .bind(attempt.as_str())
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or(Error::LeaseLost)?;
-            let owner: Option<String> = row.try_get("owner")?;
-            check_bytes(&mut tx, owner.as_deref(), &limits, bytes).await?;
+            let owner = set_reserved(&mut tx, &attempt, bytes).await?;
+            let owner = owner.as_deref();
+            if let Err(full) = check_bytes(&mut tx, owner, &limits, bytes).await {
+                let waits = has_later(&mut tx, owner, &attempt).await?;
+                return if waits {
+                    Ok(Reserved::Contended(full))
+                } else {
+                    Err(full)
+                };
+            }
+            let room = room(&mut tx, owner, &limits).await?;
+            let ahead = room.map_or(ahead, |room| ahead.min(room / SHARE_OF_ROOM));
+            set_reserved(&mut tx, &attempt, bytes + ahead).await?;
             tx.commit().await?;
-            Ok(())
+            Ok(Reserved::Bytes(bytes + ahead))
         })
         .await
     }
@@ -410,4 +434,37 @@ fn lease_end(lease: Duration) -> i64 {
 
 fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Sets what an attempt has reserved, bytes; gives the owner.
+async fn set_reserved(
+    tx: &mut SqliteConnection,
+    attempt: &AttemptId,
+    bytes: u64,
+) -> Result<Option<String>> {
+    let row =
+        sqlx::query("UPDATE uploads SET reserved_bytes = $1 WHERE attempt_id = $2 RETURNING owner")
+            .bind(signed(bytes))
+            .bind(attempt.as_str())
+            .fetch_optional(tx)
+            .await?
+            .ok_or(Error::LeaseLost)?;
+    Ok(row.try_get("owner")?)
+}
+
+/// Whether the owner has an upload that gives way to this one. Any order serves as long as all agree on it: the last one
+/// fails alone, and what it had reserved serves the others.
+async fn has_later(
+    tx: &mut SqliteConnection,
+    owner: Option<&str>,
+    attempt: &AttemptId,
+) -> Result<bool> {
+    let later = sqlx::query(
+        "SELECT 1 FROM uploads WHERE owner IS NOT DISTINCT FROM $1 AND attempt_id > $2 AND reserved_bytes > 0 LIMIT 1",
+    )
+    .bind(owner)
+    .bind(attempt.as_str())
+    .fetch_optional(tx)
+    .await?;
+    Ok(later.is_some())
 }

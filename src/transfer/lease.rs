@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Error, Result};
-use crate::catalog::{self, Catalog, Limits};
+use crate::catalog::{self, Catalog, Limits, Reserved};
 use crate::image::AttemptId;
 
 /// Renewals per lease: two may fail before the lease is lost.
@@ -13,6 +13,13 @@ const RENEWALS_PER_LEASE: u32 = 3;
 
 /// An upload of unknown size reserves quota in steps, so that it does not ask the catalog for every frame.
 const RESERVATION_STEP: u64 = 64 * 1024 * 1024;
+
+/// How long an upload waits for quota that others have reserved and may not use.
+const QUOTA_WAIT: Duration = Duration::from_secs(30);
+
+/// Pauses between two looks at it.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Renews the lease until it is lost; the error says how. Never ends otherwise.
 ///
@@ -45,7 +52,8 @@ pub(super) struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
-    /// Makes sure that `size` bytes are reserved: by a step, or exactly where the quota has no room for a step.
+    /// Makes sure that `size` bytes are reserved. Where other uploads have reserved the last of the quota, waits a while for
+    /// what they do not use.
     ///
     /// # Errors
     /// Over the quota, or the catalog is away.
@@ -54,21 +62,21 @@ impl Reservation<'_> {
         if is_unlimited || size <= self.reserved {
             return Ok(());
         }
-        let generous = size.saturating_add(RESERVATION_STEP);
-        self.reserved = match self
-            .catalog
-            .reserve(self.attempt, generous, self.limits)
-            .await
-        {
-            Ok(()) => generous,
-            Err(catalog::Error::OverQuota { .. } | catalog::Error::OverLimit { .. }) => {
-                self.catalog
-                    .reserve(self.attempt, size, self.limits)
-                    .await?;
-                size
+        let give_up = Instant::now() + QUOTA_WAIT;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let reserved = self
+                .catalog
+                .reserve(self.attempt, size, RESERVATION_STEP, self.limits);
+            match reserved.await? {
+                Reserved::Bytes(bytes) => {
+                    self.reserved = bytes;
+                    return Ok(());
+                }
+                Reserved::Contended(full) if Instant::now() >= give_up => return Err(full.into()),
+                Reserved::Contended(_) => tokio::time::sleep(pause).await,
             }
-            Err(e) => return Err(e.into()),
-        };
-        Ok(())
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 }
