@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::{self, Api, Policies};
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
-use crate::config::{self, Config, Images};
+use crate::config::{self, Config};
 use crate::embedded::EmbeddedStore;
 use crate::jobs;
 use crate::net::Pace;
@@ -233,15 +233,18 @@ fn open_files_limit() -> Option<usize> {
 /// The rule between two sections that the configuration cannot check alone: a part must fit the budget twice, one being
 /// filled while one is sent.
 pub(crate) fn check_memory(config: &Config) -> anyhow::Result<()> {
-    let Images { size_cap, .. } = config.images;
     for (name, store) in &config.store {
-        let needed = 2 * largest_part(store.part_size.bytes(), size_cap.bytes());
+        let needed = 2 * largest_part_of(config, store);
         anyhow::ensure!(
             config.transfer.memory_budget.bytes() >= needed,
             "transfer.memory_budget: must be at least {needed} bytes for images.size_cap with parts of store.{name}"
         );
     }
     Ok(())
+}
+
+fn largest_part_of(config: &Config, store: &config::Store) -> u64 {
+    largest_part(store.part_size.bytes(), config.images.size_cap.bytes())
 }
 
 /// Whether the files of TLS can be used.
@@ -265,9 +268,19 @@ fn rules(config: &Config) -> Rules {
     Rules {
         size_cap: config.images.size_cap.bytes(),
         algorithm: config.images.hashing_algorithm,
-        body_idle_timeout: config.server.body_idle_timeout.duration(),
+        pace: Pace {
+            idle: config.server.body_idle_timeout.duration(),
+            bytes_per_second: config.server.min_upload_rate.bytes(),
+        },
         lease: config.transfer.lease.duration(),
         memory_budget: config.transfer.memory_budget.bytes(),
+        largest_part: config
+            .store
+            .values()
+            .map(|store| largest_part_of(config, store))
+            .max()
+            .unwrap_or(0),
+        memory_timeout: config.transfer.memory_timeout.duration(),
         formats: FormatRules::new(&config.images),
     }
 }

@@ -1,5 +1,5 @@
 //! A connection whose other side has to take what it asked for: no slower than a rate, and with no longer pause than a
-//! limit. Not for what a client sends; that is held to limits where it is read.
+//! limit. What a client sends is held to the same where it is read.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,25 +9,59 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// How fast the other side has to take bytes.
+/// How fast the other side has to take bytes, or send them.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// The longest time in which it may take none; also the time over which the rate is an average.
+    /// The longest time in which none may pass; also the time over which the rate is an average.
     pub idle: Duration,
     /// Bytes a second, 0 for any.
     pub bytes_per_second: u64,
 }
 
+/// How much longer the other side may keep us waiting. Bytes are put to its credit, up to what the pace asks for over its
+/// time; waiting uses it up.
+#[derive(Debug)]
+pub struct Credit {
+    pace: Pace,
+    left: Duration,
+}
+
+impl Credit {
+    /// All the credit that a pace gives.
+    pub fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            left: pace.idle,
+        }
+    }
+
+    /// What is left.
+    pub fn left(&self) -> Duration {
+        self.left
+    }
+
+    /// So long was waited.
+    pub fn spend(&mut self, waited: Duration) {
+        self.left = self.left.saturating_sub(waited);
+    }
+
+    /// So many bytes have passed.
+    pub fn earn(&mut self, bytes: usize) {
+        let earned = match self.pace.bytes_per_second {
+            0 => self.pace.idle,
+            rate => Duration::from_secs_f64(bytes as f64 / rate as f64),
+        };
+        self.left = self.left.saturating_add(earned).min(self.pace.idle);
+    }
+}
+
 /// A stream that breaks with `TimedOut` when the other side takes bytes too slowly.
 ///
-/// Time counts only while bytes wait that the socket does not take: whoever has nothing to send is not slow. Bytes taken
-/// are put to the other side's credit, up to what the pace asks for over its time; waiting uses it up.
+/// Time counts only while bytes wait that the socket does not take: whoever has nothing to send is not slow.
 #[derive(Debug)]
 pub struct Paced<S> {
     inner: S,
-    pace: Pace,
-    /// How much longer the other side may keep bytes waiting.
-    credit: Duration,
+    credit: Credit,
     blocked: Option<Instant>,
     limit: Pin<Box<Sleep>>,
 }
@@ -37,8 +71,7 @@ impl<S> Paced<S> {
     pub fn new(inner: S, pace: Pace) -> Self {
         Self {
             inner,
-            pace,
-            credit: pace.idle,
+            credit: Credit::new(pace),
             blocked: None,
             limit: Box::pin(tokio::time::sleep(Duration::ZERO)),
         }
@@ -52,31 +85,23 @@ impl<S> Paced<S> {
     ) -> Poll<io::Result<T>> {
         if let Poll::Ready(result) = polled {
             if let Some(since) = self.blocked.take() {
-                self.credit = self.credit.saturating_sub(since.elapsed());
+                self.credit.spend(since.elapsed());
             }
             if let Ok(taken) = result.as_ref().map(taken) {
-                self.earn(taken);
+                self.credit.earn(taken);
             }
             return Poll::Ready(result);
         }
         if self.blocked.is_none() {
             let now = Instant::now();
             self.blocked = Some(now);
-            self.limit.as_mut().reset(now + self.credit);
+            self.limit.as_mut().reset(now + self.credit.left());
         }
         ready!(self.limit.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "the other side takes bytes too slowly",
         )))
-    }
-
-    fn earn(&mut self, bytes: usize) {
-        let earned = match self.pace.bytes_per_second {
-            0 => self.pace.idle,
-            rate => Duration::from_secs_f64(bytes as f64 / rate as f64),
-        };
-        self.credit = self.credit.saturating_add(earned).min(self.pace.idle);
     }
 }
 

@@ -6,7 +6,7 @@
 //!            └─▶ send    (parts in flight)  ─┘
 //! ```
 //! Bytes flow once. A part is one buffer, filled as frames arrive, then frozen and shared by the digests and the store.
-//! It exists only with a claim on the byte budget; waiting for the claim *is* the backpressure. An error in any stage
+//! It holds bytes only with a claim on the byte budget; waiting for the claim *is* the backpressure. An error in any stage
 //! ends all of them, and no stage outlives the function that joins them.
 
 mod attempt;
@@ -16,6 +16,7 @@ mod deliver;
 mod digest;
 mod formats;
 mod ingest;
+mod intake;
 mod lease;
 mod pipeline;
 mod plan;
@@ -32,6 +33,7 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::{self, Catalog};
 use crate::config::HashAlgorithm;
 use crate::format;
+use crate::net::Pace;
 use crate::store::{self, Stores};
 use crate::telemetry::labels::UploadOutcome;
 use crate::telemetry::metrics::Metrics;
@@ -76,6 +78,17 @@ pub enum Error {
     /// No byte came for the idle limit.
     #[error("no image data came for {0:?}")]
     Stalled(Duration),
+    /// Bytes came more slowly than the limit.
+    #[error("image data came more slowly than {0} bytes a second")]
+    TooSlow(u64),
+    /// A part held memory for which others waited.
+    #[error(
+        "memory is short and others wait for it: image data came too slowly to fill a part in {0:?}"
+    )]
+    HeldMemory(Duration),
+    /// No memory was free in time.
+    #[error("no memory was free for image data for {0:?}")]
+    NoMemory(Duration),
     /// The client went away, or broke the framing of its body.
     #[error("the client's body broke off")]
     ClientGone(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -96,7 +109,9 @@ pub enum Error {
 impl Error {
     fn outcome(&self) -> UploadOutcome {
         match self {
-            Error::ClientGone(_) | Error::Stalled(_) => UploadOutcome::Cancelled,
+            Error::ClientGone(_) | Error::Stalled(_) | Error::TooSlow(_) | Error::HeldMemory(_) => {
+                UploadOutcome::Cancelled
+            }
             Error::Catalog(
                 catalog::Error::Unavailable(_)
                 | catalog::Error::Other(_)
@@ -105,6 +120,7 @@ impl Error {
             | Error::Store(_)
             | Error::DataMissing
             | Error::StoreUnknown(_)
+            | Error::NoMemory(_)
             | Error::Stopping
             | Error::Task(_) => UploadOutcome::Failed,
             Error::Catalog(
@@ -139,12 +155,16 @@ pub struct Rules {
     pub size_cap: u64,
     /// Algorithm of `os_hash_value`.
     pub algorithm: HashAlgorithm,
-    /// How long a body may pause.
-    pub body_idle_timeout: Duration,
+    /// How fast a client has to send its data.
+    pub pace: Pace,
     /// How long an attempt lives without a renewal.
     pub lease: Duration,
     /// Bytes of parts in memory, all uploads together.
     pub memory_budget: u64,
+    /// Most bytes that one part may have.
+    pub largest_part: u64,
+    /// How long an upload waits for memory, and how long it may take to fill a part while others wait.
+    pub memory_timeout: Duration,
     /// How formats are inspected.
     pub(crate) formats: FormatRules,
 }
@@ -155,7 +175,7 @@ pub struct Transfers {
     stores: Arc<Stores>,
     metrics: Arc<Metrics>,
     rules: Rules,
-    budget: Budget,
+    budget: Arc<Budget>,
     digests: DigestPool,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -165,7 +185,12 @@ impl Transfers {
     /// Puts the parts together. Nothing runs yet.
     pub fn new(catalog: Catalog, stores: Arc<Stores>, metrics: Arc<Metrics>, rules: Rules) -> Self {
         Self {
-            budget: Budget::new(rules.memory_budget, Arc::clone(&metrics)),
+            budget: Budget::new(
+                rules.memory_budget,
+                rules.largest_part,
+                rules.memory_timeout,
+                Arc::clone(&metrics),
+            ),
             digests: DigestPool::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -27,7 +27,10 @@ const MODULES: [(&str, &str); 17] = [
         "auth catalog config image metadef policy store task telemetry transfer",
     ),
     ("jobs", "config store telemetry transfer"),
-    ("transfer", "catalog config format image store telemetry"),
+    (
+        "transfer",
+        "catalog config format image net store telemetry",
+    ),
     ("auth", "config image telemetry"),
     ("policy", "image"),
     ("catalog", "config image metadef task telemetry"),

@@ -430,12 +430,14 @@ impl From<transfer::Error> for Error {
             e @ transfer::Error::TooLarge { .. } => Error::TooLarge(e.to_string()),
             e @ transfer::Error::SizeMismatch { .. } => Error::BadRequest(e.to_string()),
             transfer::Error::Format(refusal) => Error::UnsupportedMediaType(refusal.to_string()),
-            e @ transfer::Error::Stalled(_) => Error::TooSlow(e.to_string()),
+            e @ (transfer::Error::Stalled(_)
+            | transfer::Error::TooSlow(_)
+            | transfer::Error::HeldMemory(_)) => Error::TooSlow(e.to_string()),
             e @ transfer::Error::ClientGone(_) => Error::BadRequest(e.to_string()),
             e @ transfer::Error::DataMissing => Error::DataMissing(e.into()),
-            e @ (transfer::Error::StoreUnknown(_) | transfer::Error::Stopping) => {
-                Error::Unavailable(e.into())
-            }
+            e @ (transfer::Error::StoreUnknown(_)
+            | transfer::Error::NoMemory(_)
+            | transfer::Error::Stopping) => Error::Unavailable(e.into()),
             e @ transfer::Error::Task(_) => Error::Internal(e.into()),
         }
     }

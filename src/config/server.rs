@@ -38,6 +38,9 @@ pub struct Server {
     /// How many bytes a second a client must take of an answer, as an average over `write_idle_timeout`. Default
     /// `"16KiB"`; 0 for any. Time counts only while bytes wait for the client.
     pub min_download_rate: ByteSize,
+    /// How many bytes a second a client must send of image data, as an average over `body_idle_timeout`. Default
+    /// `"16KiB"`; 0 for any. Time counts only while the server waits for the client.
+    pub min_upload_rate: ByteSize,
     /// How many connections there may be at once; fewer where the process may not open as many files. Default 2048. When
     /// all are taken, the one that has idled longest is closed for a new one.
     pub max_connections: u32,
@@ -62,6 +65,7 @@ impl Default for Server {
             json_timeout: Span::seconds(30),
             write_idle_timeout: Span::seconds(60),
             min_download_rate: ByteSize(16 * 1024),
+            min_upload_rate: ByteSize(16 * 1024),
             max_connections: 2048,
             drain_delay: Span::seconds(5),
             drain_grace: Span::seconds(60),
@@ -86,6 +90,7 @@ impl Server {
             write_idle_timeout: section
                 .take_timeout("write_idle_timeout", default.write_idle_timeout),
             min_download_rate: section.take("min_download_rate", default.min_download_rate),
+            min_upload_rate: section.take("min_upload_rate", default.min_upload_rate),
             max_connections: section.take("max_connections", default.max_connections),
             drain_delay: section.take("drain_delay", default.drain_delay),
             drain_grace: section.take("drain_grace", default.drain_grace),

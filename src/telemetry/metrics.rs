@@ -345,9 +345,14 @@ impl Metrics {
         self.memory_budget.set(to_gauge(bytes));
     }
 
-    /// Counts bytes of the budget as taken until the guard is dropped.
-    pub fn memory_in_use(&self, bytes: u64) -> InFlight {
-        InFlight::new(&self.memory_in_use, to_gauge(bytes))
+    /// Counts bytes of the budget as taken.
+    pub fn add_memory_in_use(&self, bytes: u64) {
+        self.memory_in_use.inc_by(to_gauge(bytes));
+    }
+
+    /// Counts bytes of the budget as given back.
+    pub fn remove_memory_in_use(&self, bytes: u64) {
+        self.memory_in_use.dec_by(to_gauge(bytes));
     }
 
     /// Counts an image record found in memory.

@@ -41,6 +41,10 @@ pub struct Ingest {
     pub declared: Option<u64>,
     /// What the image's owner may hold.
     pub limits: Limits,
+    /// Whose share of the memory the data takes.
+    pub project: Arc<str>,
+    /// Given back when the upload has ended, however its caller ends: the caller's place among uploads at once.
+    pub slot: Box<dyn Send>,
 }
 
 impl Transfers {
@@ -104,7 +108,7 @@ impl Transfers {
         // The record as the attempt's own transaction has it; one that was seen earlier may have had other formats.
         let image = attempt.begin(job.declared.unwrap_or(0), job.judge).await?;
         let taken = tokio::select! {
-            taken = self.pipeline(&image, job.declared, attempt).run(body) => taken?,
+            taken = self.pipeline(&image, &job.project, job.declared, attempt).run(body) => taken?,
             lost = attempt.renew_until_lost() => return Err(lost),
             () = self.stop.cancelled() => return Err(Error::Stopping),
         };
@@ -128,13 +132,15 @@ impl Transfers {
     fn pipeline<'a>(
         &'a self,
         image: &Image,
+        project: &Arc<str>,
         declared: Option<u64>,
         attempt: &'a Arc<Attempt>,
     ) -> Pipeline<'a> {
         let reader = Reader {
             budget: &self.budget,
+            project: Arc::clone(project),
             plan: PartPlan::new(attempt.store().part_size(), declared, self.rules.size_cap),
-            idle_timeout: self.rules.body_idle_timeout,
+            pace: self.rules.pace,
             declared,
             cap: self.rules.size_cap,
             reservation: attempt.reservation(declared.unwrap_or(0)),

@@ -3,18 +3,19 @@
 //! Length rules are kept here, on the bytes that really came (OSSA 2014-028), never on headers alone.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body;
-use http_body_util::BodyExt;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::budget::{Budget, Claim};
+use super::intake::Intake;
 use super::lease::Reservation;
 use super::plan::PartPlan;
 use super::{Error, Result};
 use crate::format::Inspection;
+use crate::net::Pace;
 
 /// A piece of the stream in one buffer. Holds its share of the byte budget until the last user is done.
 pub(super) struct Part {
@@ -26,9 +27,12 @@ pub(super) struct Part {
 
 /// What the stage needs besides the body.
 pub(super) struct Reader<'a> {
-    pub(super) budget: &'a Budget,
+    pub(super) budget: &'a Arc<Budget>,
+    /// Whose memory it is.
+    pub(super) project: Arc<str>,
     pub(super) plan: PartPlan,
-    pub(super) idle_timeout: Duration,
+    /// How fast the client has to send.
+    pub(super) pace: Pace,
     pub(super) declared: Option<u64>,
     pub(super) cap: u64,
     pub(super) reservation: Reservation<'a>,
@@ -46,6 +50,8 @@ struct Filling {
     buffer: BytesMut,
     size: usize,
     claim: Claim,
+    /// When it holds memory for too long, if others wait for it.
+    fill_until: Instant,
 }
 
 impl Reader<'_> {
@@ -63,9 +69,13 @@ impl Reader<'_> {
     {
         let mut size = 0_u64;
         let mut filling: Option<Filling> = None;
-        while let Some(mut frame) = next_frame(body, self.idle_timeout).await? {
+        let mut intake = Intake::new(body, self.pace);
+        while let Some(mut frame) = next_frame(&mut intake, filling.as_mut(), self.budget).await? {
             size += frame.len() as u64;
-            self.check(size).await?;
+            self.check(size)?;
+            intake
+                .meanwhile(self.reservation.ensure_reserved(size))
+                .await?;
             self.inspect(&frame);
             while !frame.is_empty() {
                 if let Some(full) = filling.take_if(|part| part.buffer.len() == part.size) {
@@ -73,9 +83,13 @@ impl Reader<'_> {
                 }
                 let part = match &mut filling {
                     Some(part) => part,
-                    None => filling.insert(self.new_part(size - frame.len() as u64).await),
+                    None => filling.insert(self.new_part(size - frame.len() as u64)),
                 };
-                let taken = frame.len().min(part.size - part.buffer.len());
+                if part.room() == 0 && !part.claim.try_grow() {
+                    intake.meanwhile(part.claim.complete()).await?;
+                    part.fill_until = Instant::now() + self.budget.patience();
+                }
+                let taken = frame.len().min(part.room());
                 part.buffer.extend_from_slice(&frame[..taken]);
                 frame.advance(taken);
             }
@@ -88,11 +102,7 @@ impl Reader<'_> {
         }
         let last = match filling {
             Some(part) => part,
-            None => Filling {
-                buffer: BytesMut::new(),
-                size: 0,
-                claim: self.budget.claim(0).await,
-            },
+            None => self.new_part(0),
         };
         pass_on(last.freeze(true), &digest, &send).await;
         Ok(Received {
@@ -101,7 +111,7 @@ impl Reader<'_> {
         })
     }
 
-    async fn check(&mut self, size: u64) -> Result<()> {
+    fn check(&self, size: u64) -> Result<()> {
         if size > self.cap {
             return Err(Error::TooLarge { cap: self.cap });
         }
@@ -111,7 +121,7 @@ impl Reader<'_> {
                 received: size,
             });
         }
-        self.reservation.ensure_reserved(size).await
+        Ok(())
     }
 
     fn inspect(&mut self, frame: &Bytes) {
@@ -120,23 +130,31 @@ impl Reader<'_> {
         }
     }
 
-    /// A buffer for the next part, as large as the plan says but no larger than what is still declared to come.
-    async fn new_part(&mut self, received: u64) -> Filling {
+    /// The next part, as large as the plan says but no larger than what is still declared to come. Its buffer is a promise
+    /// of the system until bytes are put in, and those have a claim.
+    fn new_part(&mut self, received: u64) -> Filling {
         let planned = self.plan.next_part();
         let size = self
             .declared
             .map_or(planned, |declared| planned.min(declared - received));
-        let claim = self.budget.claim(size).await;
+        let claim = self.budget.claim(&self.project, size);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         Filling {
             buffer: BytesMut::with_capacity(size),
             size,
             claim,
+            fill_until: Instant::now() + self.budget.patience(),
         }
     }
 }
 
 impl Filling {
+    /// Bytes that may still be put in before the claim has to grow.
+    fn room(&self) -> usize {
+        let claimed = usize::try_from(self.claim.bytes()).unwrap_or(usize::MAX);
+        self.size.min(claimed) - self.buffer.len()
+    }
+
     fn freeze(self, is_last: bool) -> Arc<Part> {
         Arc::new(Part {
             bytes: self.buffer.freeze(),
@@ -156,23 +174,26 @@ async fn pass_on(
     let _ = send.send(part).await;
 }
 
-/// The next data of a body; `None` at its end.
-async fn next_frame<B>(body: &mut B, idle_timeout: Duration) -> Result<Option<Bytes>>
+/// The next data. While others wait for memory, the part that holds some has to be full in time.
+async fn next_frame<B>(
+    intake: &mut Intake<'_, B>,
+    filling: Option<&mut Filling>,
+    budget: &Budget,
+) -> Result<Option<Bytes>>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
 {
+    let Some(part) = filling else {
+        return intake.next().await;
+    };
     loop {
-        let frame = tokio::time::timeout(idle_timeout, body.frame())
-            .await
-            .map_err(|_| Error::Stalled(idle_timeout))?;
-        match frame {
-            None => return Ok(None),
-            Some(Err(e)) => return Err(Error::ClientGone(e.into())),
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
+        if let Ok(frame) = tokio::time::timeout_at(part.fill_until, intake.next()).await {
+            return frame;
         }
+        if budget.is_short() {
+            return Err(Error::HeldMemory(budget.patience()));
+        }
+        // Looked at again before the patience of one that comes now has ended.
+        part.fill_until = Instant::now() + budget.patience() / 2;
     }
 }

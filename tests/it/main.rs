@@ -47,5 +47,6 @@ mod token_cache;
 mod update;
 mod upload;
 mod upload_clients;
+mod upload_fairness;
 mod upload_faults;
 mod upload_refusals;

@@ -399,8 +399,9 @@ async fn uploads_into_a_slow_store_stay_within_the_memory_budget() {
             async || {
                 let used = app.metric("oriel_memory_in_use_bytes").await;
                 assert!(used <= budget, "{used} of {budget} bytes");
-                // Seen again and again, so that an upload without a claim had the time to show.
-                full += usize::from(used == budget);
+                // Seen again and again, so that an upload without a claim had the time to show. Less than a part may stay
+                // unused: what is left of the reserve is for a whole one.
+                full += usize::from(used > budget - (5 * MIB) as f64);
                 (full > 20).then_some(())
             },
         )

@@ -37,7 +37,7 @@ pub(in crate::api) async fn upload(
     let image = shared.visible_image(&caller, &id).await?;
     shared.enforce(&caller, Rule::UploadImage, &image)?;
     check_image(&image)?;
-    let _slot = shared.acquire_slot(&caller, TransferKind::Upload)?;
+    let slot = shared.acquire_slot(&caller, TransferKind::Upload)?;
     let limits = shared.limits(image.owner.as_ref()).await?;
     let owner = image.owner.clone();
     let may_upload = caller.judge(&[Rule::UploadImage]);
@@ -59,6 +59,8 @@ pub(in crate::api) async fn upload(
                 store,
                 declared,
                 limits,
+                project: caller.name().into(),
+                slot: Box::new(slot),
             },
             body,
         )

@@ -187,12 +187,12 @@ fn series_with_known_labels_begin_at_zero() {
 #[test]
 fn guards_lower_what_they_raised() {
     let metrics = Metrics::new();
-    let (first, second) = (metrics.memory_in_use(10), metrics.memory_in_use(5));
-    assert!(metrics.encode().contains("oriel_memory_in_use_bytes 15\n"));
+    let (first, second) = (metrics.upload_in_flight(), metrics.upload_in_flight());
+    assert!(metrics.encode().contains("oriel_uploads_in_flight 2\n"));
     drop(first);
-    assert!(metrics.encode().contains("oriel_memory_in_use_bytes 5\n"));
+    assert!(metrics.encode().contains("oriel_uploads_in_flight 1\n"));
     drop(second);
-    assert!(metrics.encode().contains("oriel_memory_in_use_bytes 0\n"));
+    assert!(metrics.encode().contains("oriel_uploads_in_flight 0\n"));
 }
 
 #[tokio::test]
