@@ -10,6 +10,7 @@ mod cache;
 mod db;
 mod garbage;
 mod images;
+mod leases;
 mod limits;
 mod list;
 mod members;
@@ -139,6 +140,7 @@ pub struct Catalog {
     large_reads: Arc<Semaphore>,
     writes: TaskTracker,
     node: Arc<str>,
+    leases: Arc<leases::Leases>,
     metrics: Arc<Metrics>,
 }
 
@@ -162,17 +164,17 @@ impl Catalog {
             large_reads: Arc::new(Semaphore::new(1)),
             writes: TaskTracker::new(),
             node: uuid::Uuid::new_v4().to_string().into(),
+            leases: Arc::default(),
             metrics,
         })
     }
 
-    /// Asks the database for a sign of life.
+    /// Asks the database for a sign of life; when the last write found it full or broken, by a write.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when it gives none.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(self.db.reader()).await?;
-        Ok(())
+        self.db.ping().await
     }
 
     /// Waits for the writes under way and closes the database.
@@ -198,7 +200,10 @@ impl Catalog {
         write: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         match self.writes.spawn(write).await {
-            Ok(result) => result,
+            Ok(result) => {
+                self.db.note_write(&result);
+                result
+            }
             Err(panicked) => Err(Error::Other(Box::new(panicked))),
         }
     }

@@ -1,15 +1,17 @@
 //! The only place that knows the database's dialect: how it is opened, migrated, and what its errors mean.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{Connection, SqlSafeStr, SqliteConnection};
 
 use super::{Error, Result};
 
@@ -29,11 +31,16 @@ pub(super) const IN_THIS_ORDER: &str = " CROSS JOIN ";
 /// of its indexes stay in memory with this, and fall out of SQLite's own 2 MiB.
 const PAGES_KIB: u32 = 16 * 1024;
 
+/// Read and write for the user that runs the service.
+const OWNER_ONLY: u32 = 0o600;
+
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct Db {
     readers: SqlitePool,
     writer: SqlitePool,
+    /// Whether the last write found the file full or broken.
+    writes_fail: AtomicBool,
     /// Held for the life of the process: two processes on one file would each trust their own cache.
     _lock: File,
 }
@@ -45,6 +52,7 @@ impl Db {
                 .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
         let lock = lock(path)?;
+        make_private(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -59,6 +67,7 @@ impl Db {
                 .max_connections(connections)
                 // There is no server that could have gone away, and asking costs two changes of threads.
                 .test_before_acquire(false)
+                .after_release(|connection, _| Box::pin(is_sound(connection)))
                 .acquire_timeout(BUSY_TIMEOUT)
         };
         let writer = pool(WRITERS)
@@ -73,6 +82,7 @@ impl Db {
         Ok(Self {
             readers,
             writer,
+            writes_fail: AtomicBool::new(false),
             _lock: lock,
         })
     }
@@ -86,10 +96,70 @@ impl Db {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
+    /// Remembers whether writes succeed.
+    pub(super) fn note_write<T>(&self, result: &Result<T>) {
+        match result {
+            Ok(_) => self.writes_fail.store(false, Ordering::Relaxed),
+            Err(Error::Unavailable(_)) => self.writes_fail.store(true, Ordering::Relaxed),
+            Err(_) => {}
+        }
+    }
+
+    /// Asks for a sign of life. A database that is full still answers questions, so after a write that failed the sign is
+    /// a write, as large as those of requests.
+    pub(super) async fn ping(&self) -> Result<()> {
+        if !self.writes_fail.load(Ordering::Relaxed) {
+            sqlx::query("SELECT 1").execute(&self.readers).await?;
+            return Ok(());
+        }
+        let written = self.write_sign().await;
+        self.note_write(&written);
+        written
+    }
+
+    async fn write_sign(&self) -> Result<()> {
+        let mut tx = self.write().await?;
+        sqlx::query("INSERT OR REPLACE INTO signs (id, bytes) VALUES (1, zeroblob(65536))")
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     pub(super) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Whether a connection may be used again. SQLite itself rolls a transaction back when the disk is full or broken; our
+/// rollback then fails, and the connection would be taken for one within a transaction for ever.
+async fn is_sound(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // The rollback of a dropped transaction is only queued; the answer to this comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
+/// Records are nobody else's to read: the file and those that SQLite puts beside it, which take its mode.
+fn make_private(path: &Path) -> anyhow::Result<()> {
+    let make = || -> std::io::Result<()> {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(OWNER_ONLY)
+            .open(path)?;
+        for end in ["", "-wal", "-shm", ".lock"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            match std::fs::set_permissions(&name, Permissions::from_mode(OWNER_ONLY)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    };
+    make().with_context(|| format!("cannot make the catalog {} private", path.display()))
 }
 
 /// Says which index a table is gone through by, after the table's name. Lists count before they choose, and know better
@@ -125,6 +195,8 @@ fn migrations() -> Migrator {
         migration(3, "lists", include_str!("migrations/0003_lists.sql")),
         migration(4, "metadefs", include_str!("migrations/0004_metadefs.sql")),
         migration(5, "tasks", include_str!("migrations/0005_tasks.sql")),
+        migration(6, "ids", include_str!("migrations/0006_ids.sql")),
+        migration(7, "signs", include_str!("migrations/0007_signs.sql")),
     ])
 }
 

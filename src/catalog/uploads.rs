@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::leases::Leases;
 use super::limits::{check_bytes, check_uploading, room};
 use super::rows::{self, bad_row, signed};
-use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, now};
+use super::{Catalog, Error, Garbage, Judge, Limits, Micros, OpenParts, Result, now};
 use crate::image::{AttemptId, DataFacts, Image, ImageId, InvalidTransition, Status, StoreId};
 
 /// How long after it was given up a store may still carry out a request to publish an object: one that timed out here,
@@ -100,6 +101,36 @@ pub enum Reserved {
 /// with what none of them uses.
 const SHARE_OF_ROOM: u64 = 16;
 
+/// The lease of an attempt that is about to begin. It counts before the row is there, lest recovery take the row.
+struct OwnLease<'a> {
+    leases: &'a Leases,
+    attempt: &'a AttemptId,
+    is_kept: bool,
+}
+
+impl<'a> OwnLease<'a> {
+    fn hold(catalog: &'a Catalog, new: &'a NewUpload) -> Self {
+        catalog.leases.hold(&new.attempt, new.lease);
+        Self {
+            leases: &catalog.leases,
+            attempt: &new.attempt,
+            is_kept: false,
+        }
+    }
+
+    fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for OwnLease<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.leases.end(self.attempt);
+        }
+    }
+}
+
 impl Catalog {
     /// Takes the image from queued to saving and opens the attempt's row, in one transaction. Gives the record that it
     /// was judged on: from here to the end of the attempt its formats stay.
@@ -110,6 +141,7 @@ impl Catalog {
     pub async fn begin_upload(&self, new: NewUpload, judge: Judge) -> Result<Arc<Image>> {
         let this = self.clone();
         self.detached(async move {
+            let lease = OwnLease::hold(&this, &new);
             let mut tx = this.db.write().await?;
             let image = rows::load(&mut tx, &new.image).await?.ok_or(Error::Missing)?;
             judge(&image)?;
@@ -135,7 +167,9 @@ impl Catalog {
             .await?;
             check_bytes(&mut tx, owner, &new.limits, new.reserve).await?;
             check_uploading(&mut tx, owner, &new.limits).await?;
-            this.commit(tx, &new.image).await?.ok_or(Error::Missing)
+            let begun = this.commit(tx, &new.image).await?.ok_or(Error::Missing)?;
+            lease.keep();
+            Ok(begun)
         })
         .await
     }
@@ -155,10 +189,10 @@ impl Catalog {
                 .await?;
             tx.commit().await?;
             if renewed.rows_affected() == 0 {
-                Err(Error::LeaseLost)
-            } else {
-                Ok(())
+                return Err(Error::LeaseLost);
             }
+            this.leases.hold(&attempt, lease);
+            Ok(())
         })
         .await
     }
@@ -303,7 +337,9 @@ impl Catalog {
             .bind(&etag)
             .execute(&mut *tx)
             .await?;
-            this.commit(tx, &upload.image).await?.ok_or(Error::Missing)
+            let image = this.commit(tx, &upload.image).await?.ok_or(Error::Missing)?;
+            this.leases.end(&attempt);
+            Ok(image)
         })
         .await
     }
@@ -321,6 +357,7 @@ impl Catalog {
         self.detached(async move {
             let mut tx = this.db.write().await?;
             let Some(upload) = take(&mut tx, &attempt).await? else {
+                this.leases.end(&attempt);
                 return Ok(None);
             };
             match set_status(&mut tx, &upload.image, Status::Saving, Status::Queued).await {
@@ -343,6 +380,7 @@ impl Catalog {
             };
             super::garbage::insert(&mut tx, &garbage, due_at).await?;
             this.commit(tx, &upload.image).await?;
+            this.leases.end(&attempt);
             Ok(Some(garbage))
         })
         .await
@@ -354,14 +392,25 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn list_abandoned_uploads(&self) -> Result<Vec<Upload>> {
-        let rows = sqlx::query(
-            "SELECT * FROM uploads WHERE lease_until < $1 OR node <> $2 ORDER BY lease_until",
-        )
-        .bind(now())
-        .bind(&*self.node)
-        .fetch_all(self.db.reader())
-        .await?;
-        rows.iter().map(upload_of).collect()
+        let rows = sqlx::query("SELECT * FROM uploads ORDER BY lease_until")
+            .fetch_all(self.db.reader())
+            .await?;
+        let mut abandoned = Vec::new();
+        for row in &rows {
+            let upload = upload_of(row)?;
+            let lapsed = match self.leases.has_lapsed(&upload.attempt) {
+                Some(lapsed) => lapsed,
+                // One process holds the file, so every other has ended.
+                None => {
+                    row.try_get::<String, _>("node")? != *self.node
+                        || row.try_get::<Micros, _>("lease_until")? < now()
+                }
+            };
+            if lapsed {
+                abandoned.push(upload);
+            }
+        }
+        Ok(abandoned)
     }
 
     /// True when an attempt's row still exists.

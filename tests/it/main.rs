@@ -42,6 +42,7 @@ mod routes;
 mod site;
 mod stale;
 mod store_answers;
+mod surroundings;
 mod tls;
 mod token_cache;
 mod update;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
@@ -51,8 +51,16 @@ pub struct Server {
 impl Server {
     /// Starts it on a configuration file with `server.listen = "127.0.0.1:0"`, and waits until it says its address.
     pub async fn start(config: &Path) -> Self {
-        let mut process = Command::new(BINARY)
-            .args(["serve", "--config"])
+        // A file that may not grow is then an error of the write, as on a full disk, and no signal.
+        let mut process = Command::new("sh")
+            .args([
+                "-c",
+                "trap '' XFSZ; exec \"$@\"",
+                "sh",
+                BINARY,
+                "serve",
+                "--config",
+            ])
             .arg(config)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -87,6 +95,16 @@ impl Server {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Forbids the process files longer than so many bytes, `None` for any: a disk that is full for the catalog.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let pid = i32::try_from(self.process.id().expect("it runs")).unwrap();
+        let limits = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(Pid::from_raw(pid), Resource::Fsize, limits).unwrap();
     }
 
     /// Memory it has now, and had at most, in RAM.

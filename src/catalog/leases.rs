@@ -1,0 +1,33 @@
+//! Leases of this process's own uploads, by a clock that nobody can set.
+//!
+//! The rows carry times of day, for other processes. Against them the own uploads would end when the clock is set forward,
+//! and those that hang would stay when it is set back.
+
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::time::Instant;
+
+use crate::image::AttemptId;
+
+/// When each lease runs out.
+#[derive(Debug, Default)]
+pub(super) struct Leases(DashMap<AttemptId, Instant>);
+
+impl Leases {
+    /// The attempt lives for so long from now.
+    pub(super) fn hold(&self, attempt: &AttemptId, lease: Duration) {
+        self.0.insert(attempt.clone(), Instant::now() + lease);
+    }
+
+    /// The attempt has ended.
+    pub(super) fn end(&self, attempt: &AttemptId) {
+        self.0.remove(attempt);
+    }
+
+    /// Whether the lease has run out; `None` for an attempt that is not this process's.
+    pub(super) fn has_lapsed(&self, attempt: &AttemptId) -> Option<bool> {
+        let until = self.0.get(attempt)?;
+        Some(*until < Instant::now())
+    }
+}
