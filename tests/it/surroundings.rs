@@ -1,13 +1,19 @@
 //! The disk, the clock and their kin change under a running service.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
 
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_smithy_async::time::StaticTimeSource;
 use http::StatusCode;
 use serde_json::json;
 
 use crate::operation::site;
+use crate::support::app::{Options, TestApp};
 use crate::support::child::Server;
 use crate::support::client::full;
+use crate::support::store::{Bucket, Embedded};
+use crate::support::upload::{fed, until_status};
 use crate::support::{content, eventually};
 
 #[tokio::test]
@@ -100,4 +106,100 @@ async fn an_id_in_capitals_is_the_same_id() {
     assert_eq!(made.json()["id"], "abcdef00-0000-4000-8000-00000000abcd");
     server.terminate().await;
     assert!(server.ended().await.0.success());
+}
+
+/// A clock that is set forward makes the leases in the rows old, those of uploads under way too.
+#[tokio::test]
+async fn uploads_under_way_outlive_a_clock_that_is_set() {
+    let app = TestApp::with(Options {
+        tables: "[transfer]\nlease = \"3s\"".into(),
+        ..Options::default()
+    })
+    .await;
+    let (id, left) = (
+        app.client.create_image().await,
+        app.client.create_image().await,
+    );
+    let (feed, body) = fed();
+    let steps = async {
+        feed.send(content::slice(0, 1000)).await;
+        until_status(&app.client, &id, "saving").await;
+        let database = app.database().await;
+        let mut clock_is_set = database.begin().await.unwrap();
+        for sql in [
+            "UPDATE uploads SET lease_until = 0",
+            // What another process left shows when recovery has looked.
+            "INSERT INTO uploads (attempt_id, image_id, owner, node, store, object_key, lease_until, reserved_bytes) \
+             VALUES ('left', $1, NULL, 'another', 'main', 'images/left', 1, 0)",
+        ] {
+            let statement = sqlx::query(sql).bind(&left);
+            statement.execute(&mut *clock_is_set).await.unwrap();
+        }
+        clock_is_set.commit().await.unwrap();
+        eventually("recovery has looked", async || {
+            let left = sqlx::query("SELECT 1 FROM uploads WHERE attempt_id = 'left'");
+            let row = left.fetch_optional(&database).await.unwrap();
+            row.is_none().then_some(())
+        })
+        .await;
+        database.close().await;
+        feed.send(content::slice(1000, 1000)).await;
+        drop(feed);
+    };
+    let (answer, ()) = tokio::join!(app.client.put_file(&id, &[], body), steps);
+    assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
+    app.finish().await;
+}
+
+/// As after somebody has set the clock: the client of the store corrects it by answers from before.
+#[tokio::test]
+async fn the_embedded_store_takes_requests_of_any_time() {
+    let store = Embedded::start().await;
+    let bucket = Bucket::new(&store.endpoint(), "images");
+    let now = SystemTime::now();
+    let hours = Duration::from_secs(5 * 3600);
+    for time in [now, now - hours, now + hours] {
+        let config = bucket.s3.config().to_builder();
+        let wrong = config
+            .time_source(StaticTimeSource::new(time))
+            // A second try would be made with the store's time.
+            .retry_config(RetryConfig::disabled())
+            .build();
+        let s3 = aws_sdk_s3::Client::from_conf(wrong);
+        let put = s3.put_object().bucket("images").key("k");
+        if time == now {
+            s3.create_bucket().bucket("images").send().await.unwrap();
+        }
+        put.body(content::bytes(10).into()).send().await.unwrap();
+    }
+    assert_eq!(bucket.keys().await.len(), 1);
+}
+
+/// A catalog from before ids in capitals were the same.
+#[tokio::test]
+async fn ids_that_were_kept_in_capitals_are_found() {
+    let mut app = TestApp::start().await;
+    let one = app.client.upload(content::bytes(100)).await;
+    let two = app.client.upload(content::bytes(200)).await;
+    let database = app.database().await;
+    app.shut_down().await;
+    let mut old = database.acquire().await.unwrap();
+    for sql in [
+        "PRAGMA foreign_keys = OFF",
+        "UPDATE images SET id = upper(id) WHERE id = $1",
+        "UPDATE image_locations SET image_id = upper($1) WHERE image_id = $1",
+        "DROP TABLE signs",
+        "DELETE FROM _sqlx_migrations WHERE version >= 6",
+    ] {
+        let statement = sqlx::query(sql).bind(&one);
+        statement.execute(&mut *old).await.unwrap();
+    }
+    drop(old);
+    database.close().await;
+    app.restart().await;
+    for (id, size) in [(one, 100), (two, 200)] {
+        let data = app.client.get(&format!("/v2/images/{id}/file")).await;
+        assert_eq!(data.body, content::bytes(size));
+    }
+    app.finish().await;
 }
