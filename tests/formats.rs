@@ -6,6 +6,9 @@
     reason = "a test ends at the first thing that goes wrong"
 )]
 
+#[path = "formats/mutants.rs"]
+mod mutants;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
