@@ -20,7 +20,7 @@ pub use parts::{Association, Dated, Object, Part, Tag, parse_tags};
 pub use property::Property;
 pub use view::{
     association_view, namespace_path, namespace_view, object_view, property_map, property_view,
-    resource_type_view, tag_view,
+    resource_type_view, tag_name_view, tag_view,
 };
 
 /// Longest name of a namespace or of a part of one, in characters.

@@ -11,7 +11,6 @@ pub(super) mod tags;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts as RequestParts;
-use serde_json::Value as Json;
 
 use super::caller::Caller;
 use super::error::Error;
@@ -20,7 +19,7 @@ use super::paging::{self, Pairs, bad};
 use super::{AppState, SharedState};
 use crate::catalog::{self, Direction, PartPage, PartSortKey};
 use crate::image::ProjectId;
-use crate::metadef::{Attributes, Dated, Namespace, NamespaceVisibility, Part, namespace_path};
+use crate::metadef::{Attributes, Dated, Namespace, NamespaceVisibility, Part};
 use crate::policy::{Fields, Rule, Value};
 
 /// The namespace in the path, and a part of it.
@@ -179,59 +178,46 @@ impl AppState {
         deleted.map_err(|e| about(namespace.name(), e))
     }
 
-    /// A page of parts as the body of an answer; `rule` lets the caller see single ones.
-    async fn page_of_parts<T: Part>(
+    /// A page of parts; none unless `rule` lets the caller see single ones.
+    async fn list_parts<T: Part>(
         &self,
         caller: &Caller,
         (namespace, rule): (&Namespace, Rule),
-        query: &str,
-        (plural, schema): (&'static str, &'static str),
-        view: impl Fn(&Dated<T>) -> Json,
-    ) -> Result<Json, Error> {
-        let pairs = paging::pairs(query)?;
-        let page = self.part_page(&pairs)?;
-        let limit = page.limit;
+        page: PartPage,
+    ) -> Result<Vec<Dated<T>>, Error> {
         let marker = page.after.clone().unwrap_or_default();
         let found = self.catalog.list_parts::<T>(namespace, page).await;
         let found = found.map_err(|e| about_part::<T>(namespace, &marker, e))?;
-        let path = format!("{}/{plural}", namespace_path(namespace.name()));
-        let is_full = limit > 0 && found.len() == limit as usize;
-        let last = found.last().filter(|_| is_full);
-        let is_seen = may(caller, rule, &namespace.attributes);
-        let seen = found.iter().filter(|_| is_seen);
-        let mut body = serde_json::Map::new();
-        body.insert(plural.to_owned(), seen.map(view).collect());
-        body.insert("first".to_owned(), paging::link(&path, &pairs, None).into());
-        if let Some(last) = last {
-            let next = paging::link(&path, &pairs, Some(last.part.name()));
-            body.insert("next".to_owned(), next.into());
+        if may(caller, rule, &namespace.attributes) {
+            Ok(found)
+        } else {
+            Ok(Vec::new())
         }
-        body.insert("schema".to_owned(), schema.into());
-        Ok(Json::Object(body))
     }
+}
 
-    fn part_page(&self, pairs: &Pairs) -> Result<PartPage, Error> {
-        let images = &self.config.images;
-        let mut page = PartPage {
-            sort_key: PartSortKey::CreatedAt,
-            direction: Direction::Descending,
-            after: None,
-            limit: images.limit_default.min(images.limit_max),
-        };
-        for (key, value) in pairs {
-            match key.as_str() {
-                "limit" => page.limit = paging::limit(key, value)?.min(images.limit_max),
-                "marker" => page.after = Some(value.clone()),
-                "sort_dir" => page.direction = paging::direction(key, value)?,
-                "sort_key" => {
-                    let known = PartSortKey::find(value);
-                    page.sort_key =
-                        known.ok_or_else(|| bad(key, "must be name, created_at or updated_at"))?;
-                }
-                // As in the reference service, which tells no filter of its own from another word.
-                _ => {}
+/// The page of parts that a query asks for: all of them unless it has a limit, and in this direction unless it has
+/// another.
+fn part_page(pairs: &Pairs, direction: Direction) -> Result<PartPage, Error> {
+    let mut page = PartPage {
+        sort_key: PartSortKey::CreatedAt,
+        direction,
+        after: None,
+        limit: None,
+    };
+    for (key, value) in pairs {
+        match key.as_str() {
+            "limit" => page.limit = Some(paging::limit(key, value)?),
+            "marker" => page.after = Some(value.clone()),
+            "sort_dir" => page.direction = paging::direction(key, value)?,
+            "sort_key" => {
+                let known = PartSortKey::find(value);
+                page.sort_key =
+                    known.ok_or_else(|| bad(key, "must be name, created_at or updated_at"))?;
             }
+            // As in the reference service, which tells no filter of its own from another word.
+            _ => {}
         }
-        Ok(page)
     }
+    Ok(page)
 }

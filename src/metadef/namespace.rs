@@ -141,9 +141,9 @@ impl Contents {
             add(&mut property.part.name);
         }
         for object in &mut self.objects {
-            let properties = object.part.properties.iter_mut();
+            let properties = object.part.properties.iter_mut().flatten();
             properties.for_each(|property| add(&mut property.name));
-            object.part.required.iter_mut().for_each(add);
+            object.part.required.iter_mut().flatten().for_each(add);
         }
     }
 }
@@ -381,9 +381,10 @@ mod tests {
         let mut prefixed = contents.clone();
         prefixed.prefix_for("image");
         assert_eq!(prefixed.properties[0].part.name, "hw_p");
-        assert_eq!(prefixed.objects[0].part.properties[0].name, "hw_a");
-        assert_eq!(prefixed.objects[0].part.required, ["hw_a"]);
-        assert_eq!(prefixed.objects[0].part.name, "o");
+        let object = &prefixed.objects[0].part;
+        assert_eq!(object.properties.as_ref().unwrap()[0].name, "hw_a");
+        assert_eq!(*object.required.as_ref().unwrap(), ["hw_a"]);
+        assert_eq!(object.name, "o");
         for unprefixed in ["server", "unknown"] {
             let mut same = contents.clone();
             same.prefix_for(unprefixed);

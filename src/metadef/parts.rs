@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, Invalid};
@@ -36,6 +36,8 @@ pub struct Dated<T> {
 }
 
 /// A group of properties.
+///
+/// What a request leaves out is left out of its own answer, and empty once it has been stored: as in the reference service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Object {
     /// Its name.
@@ -43,9 +45,20 @@ pub struct Object {
     /// What the group is about.
     pub description: Option<String>,
     /// Names of properties that a resource must have when it has any of the group.
-    pub required: Vec<String>,
+    #[serde(deserialize_with = "or_empty")]
+    pub required: Option<Vec<String>>,
     /// The properties.
-    pub properties: Vec<Property>,
+    #[serde(deserialize_with = "or_empty")]
+    pub properties: Option<Vec<Property>>,
+}
+
+fn or_empty<'de, D, T>(stored: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    let value = Option::deserialize(stored)?;
+    Ok(Some(value.unwrap_or_default()))
 }
 
 /// A word to mark resources with.
@@ -116,8 +129,11 @@ impl Object {
         Ok(Self {
             name: fields.name("name")?,
             description: fields.text("description", usize::MAX)?,
-            required: fields.names("required")?.unwrap_or_default(),
-            properties: Property::parse_all(fields, "properties")?,
+            required: fields.names("required")?,
+            properties: match fields.get("properties") {
+                Some(_) => Some(Property::parse_all(fields, "properties")?),
+                None => None,
+            },
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The JSON of metadata definitions (contract 1.9), keys in the reference service's order. What is not set is left out.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use super::{Association, Contents, Dated, Namespace, Object, Property, Tag};
 use crate::image::{Micros, rfc3339};
@@ -72,15 +72,12 @@ pub fn namespace_view(namespace: &Namespace, contents: &Contents) -> Value {
     view.set_any("resource_type_associations", associations.collect());
     if !contents.properties.is_empty() {
         let properties = contents.properties.iter().map(|dated| &dated.part);
-        view.set("properties", property_map(properties));
+        view.set("properties", by_name(properties, shown_schema));
     }
     let objects = contents.objects.iter();
     let objects = objects.map(|object| object_view(namespace.name(), object));
     view.set_any("objects", objects.collect());
-    let tags = contents
-        .tags
-        .iter()
-        .map(|dated| json!({"name": dated.part.name}));
+    let tags = contents.tags.iter().map(|dated| tag_name_view(&dated.part));
     view.set_any("tags", tags.collect());
     view.set("self", namespace_path(namespace.name()));
     view.set("schema", "/v2/schemas/metadefs/namespace");
@@ -96,48 +93,94 @@ pub(super) fn file_view(namespace: &Namespace, contents: &Contents) -> Value {
     view.set_any("resource_type_associations", associations.collect());
     if !contents.properties.is_empty() {
         let properties = contents.properties.iter().map(|dated| &dated.part);
-        view.set("properties", property_map(properties));
+        view.set("properties", by_name(properties, given_schema));
     }
     let objects = contents.objects.iter();
-    let objects = objects.map(|dated| Value::Object(object(&dated.part).0));
+    let objects = objects.map(|dated| Value::Object(object(&dated.part, given_schema).0));
     view.set_any("objects", objects.collect());
-    let tags = contents
-        .tags
-        .iter()
-        .map(|dated| json!({"name": dated.part.name}));
+    let tags = contents.tags.iter().map(|dated| tag_name_view(&dated.part));
     view.set_any("tags", tags.collect());
     Value::Object(view.0)
 }
 
-/// Properties by name.
-pub fn property_map<'a>(properties: impl Iterator<Item = &'a Property>) -> Value {
-    let entries = properties.map(|property| {
-        let schema = Value::Object(property.schema.clone());
-        (property.name.clone(), schema)
-    });
+fn by_name<'a>(
+    properties: impl Iterator<Item = &'a Property>,
+    view: impl Fn(&Property) -> Value,
+) -> Value {
+    let entries = properties.map(|property| (property.name.clone(), view(property)));
     Value::Object(entries.collect())
+}
+
+/// What is said of a property, as it was given.
+fn given_schema(property: &Property) -> Value {
+    Value::Object(property.schema.clone())
+}
+
+/// The same as clients are shown it.
+fn shown_schema(property: &Property) -> Value {
+    let mut schema = property.schema.clone();
+    if let Some(default) = schema.get_mut("default") {
+        *default = shown_default(default);
+    }
+    Value::Object(schema)
+}
+
+/// Text, or null for what is neither text, a number nor a truth value: clients such as Horizon take a default for text.
+fn shown_default(default: &Value) -> Value {
+    match default {
+        Value::String(text) => text.as_str().into(),
+        Value::Number(number) => shown_number(number).into(),
+        Value::Bool(true) => "True".into(),
+        Value::Bool(false) => "False".into(),
+        Value::Null | Value::Array(_) | Value::Object(_) => Value::Null,
+    }
+}
+
+/// A number in the reference service's notation, which is Python's.
+fn shown_number(number: &Number) -> String {
+    let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
+        return number.to_string();
+    };
+    let scientific = format!("{float:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>().unwrap_or(0) {
+        -4..16 => format!("{float:?}"),
+        exponent @ 16.. => format!("{digits}e+{exponent}"),
+        exponent => format!("{digits}e-{:02}", exponent.unsigned_abs()),
+    }
+}
+
+/// Properties by name, each with its name inside as well.
+pub fn property_map<'a>(properties: impl Iterator<Item = &'a Property>) -> Value {
+    by_name(properties, property_view)
 }
 
 /// A property by itself.
 pub fn property_view(property: &Property) -> Value {
     let mut view = View::default();
     view.set("name", property.name.as_str());
-    view.0.extend(property.schema.clone());
+    if let Value::Object(schema) = shown_schema(property) {
+        view.0.extend(schema);
+    }
     Value::Object(view.0)
 }
 
-fn object(object: &Object) -> View {
+fn object(object: &Object, schema: impl Fn(&Property) -> Value) -> View {
     let mut view = View::default();
     view.set("name", object.name.as_str());
     view.set_some("description", object.description.as_deref());
-    view.set("required", object.required.as_slice());
-    view.set("properties", property_map(object.properties.iter()));
+    if let Some(required) = &object.required {
+        view.set("required", required.as_slice());
+    }
+    if let Some(properties) = &object.properties {
+        view.set("properties", by_name(properties.iter(), schema));
+    }
     view
 }
 
 /// An object of a namespace.
 pub fn object_view(namespace: &str, dated: &Dated<Object>) -> Value {
-    let mut view = object(&dated.part);
+    let mut view = object(&dated.part, shown_schema);
     view.set_times(dated.created_at, dated.updated_at);
     let path = namespace_path(namespace);
     view.set(
@@ -146,6 +189,11 @@ pub fn object_view(namespace: &str, dated: &Dated<Object>) -> Value {
     );
     view.set("schema", "/v2/schemas/metadefs/object");
     Value::Object(view.0)
+}
+
+/// A tag among others.
+pub fn tag_name_view(tag: &Tag) -> Value {
+    json!({"name": tag.name})
 }
 
 /// A tag by itself.

@@ -26,6 +26,7 @@ mod list_pages;
 mod locations;
 mod members;
 mod metadefs;
+mod metadefs_answers;
 mod metadefs_load;
 mod metadefs_pages;
 mod metadefs_parts;

@@ -133,6 +133,8 @@ pub(in crate::api) async fn show(
         enforce(&caller, rule, &namespace.attributes)?;
     }
     let mut contents = shared.catalog.namespace_contents(&namespace).await?;
+    // As the list of tags has them: newest first.
+    contents.tags.reverse();
     if let Some(resource_type) = resource_type(&pairs) {
         contents.prefix_for(resource_type);
     }

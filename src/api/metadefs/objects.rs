@@ -4,19 +4,36 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
 
-use super::PartPath;
+use super::{PartPath, part_page};
 use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{JsonObject, NamePath, NoBody};
+use crate::api::paging;
 use crate::api::{SharedState, no_content};
-use crate::metadef::{Object, object_view};
+use crate::catalog::Direction;
+use crate::metadef::{Dated, Object, namespace_path, object_view};
 use crate::policy::Rule;
 
 /// The schema of a page, without the slash that every other such link begins with: so the reference service writes it.
 const SCHEMA: &str = "v2/schemas/metadefs/objects";
 
-/// A page of objects.
+/// What asks for a page. The reference service passes over all of these, so its clients send none of them.
+const PAGING: [&str; 4] = ["limit", "marker", "sort_key", "sort_dir"];
+
+#[derive(Serialize)]
+struct Objects {
+    objects: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    schema: &'static str,
+}
+
+/// Every object, or a page of them with its links when the query asks for one.
 pub(in crate::api) async fn list(
     State(shared): State<SharedState>,
     caller: Caller,
@@ -27,11 +44,22 @@ pub(in crate::api) async fn list(
     let namespace = shared
         .namespace(&caller, &name, Rule::GetMetadefObjects)
         .await?;
-    let query = text.as_deref().unwrap_or_default();
+    let pairs = paging::pairs(text.as_deref().unwrap_or_default())?;
+    let page = part_page(&pairs, Direction::Ascending)?;
+    let limit = page.limit.map(|limit| limit as usize);
     let shown = (&namespace, Rule::GetMetadefObject);
-    let view = |object: &_| object_view(namespace.name(), object);
-    let page = shared.page_of_parts(&caller, shown, query, ("objects", SCHEMA), view);
-    Ok(Json(page.await?).into_response())
+    let objects: Vec<Dated<Object>> = shared.list_parts(&caller, shown, page).await?;
+    let path = format!("{}/objects", namespace_path(namespace.name()));
+    let is_paged = pairs.iter().any(|(key, _)| PAGING.contains(&key.as_str()));
+    let last = objects.last().filter(|_| limit == Some(objects.len()));
+    let view = |object| object_view(namespace.name(), object);
+    let body = Objects {
+        objects: objects.iter().map(view).collect(),
+        first: is_paged.then(|| paging::link(&path, &pairs, None)),
+        next: last.map(|last| paging::link(&path, &pairs, Some(&last.part.name))),
+        schema: SCHEMA,
+    };
+    Ok(Json(body).into_response())
 }
 
 /// A new object.

@@ -6,19 +6,20 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::json;
 
-use super::{PartPath, about, enforce};
+use super::{PartPath, about, enforce, part_page};
 use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{JsonObject, NamePath, NoBody};
+use crate::api::paging;
 use crate::api::{SharedState, no_content};
-use crate::catalog;
-use crate::metadef::{Tag, parse_tags, tag_view};
+use crate::catalog::{self, Direction};
+use crate::metadef::{Dated, Tag, parse_tags, tag_name_view, tag_view};
 use crate::policy::Rule;
 
 /// Asks that tags are added to those that are there.
 const APPEND: HeaderName = HeaderName::from_static("x-openstack-append");
 
-/// A page of tags.
+/// The names of the tags, newest first: all of them unless the query has a limit.
 pub(in crate::api) async fn list(
     State(shared): State<SharedState>,
     caller: Caller,
@@ -29,11 +30,12 @@ pub(in crate::api) async fn list(
     let namespace = shared
         .namespace(&caller, &name, Rule::GetMetadefTags)
         .await?;
-    let query = text.as_deref().unwrap_or_default();
+    let pairs = paging::pairs(text.as_deref().unwrap_or_default())?;
+    let page = part_page(&pairs, Direction::Descending)?;
     let shown = (&namespace, Rule::GetMetadefTag);
-    let names = ("tags", "/v2/schemas/metadefs/tags");
-    let page = shared.page_of_parts(&caller, shown, query, names, tag_view);
-    Ok(Json(page.await?).into_response())
+    let tags: Vec<Dated<Tag>> = shared.list_parts(&caller, shown, page).await?;
+    let names: Vec<_> = tags.iter().map(|tag| tag_name_view(&tag.part)).collect();
+    Ok(Json(json!({"tags": names})).into_response())
 }
 
 /// Several tags, in the place of those that are there unless a header says otherwise.
@@ -48,7 +50,7 @@ pub(in crate::api) async fn create_all(
     let namespace = shared
         .namespace(&caller, &name, Rule::AddMetadefTags)
         .await?;
-    let names: Vec<_> = tags.iter().map(|tag| json!({"name": tag.name})).collect();
+    let names: Vec<_> = tags.iter().map(tag_name_view).collect();
     let created = shared
         .catalog
         .create_tags(&namespace, tags, is_append(&headers));

@@ -52,8 +52,8 @@ pub struct PartPage {
     pub direction: Direction,
     /// Name of the last part of the page before.
     pub after: Option<String>,
-    /// Most parts to return.
-    pub limit: u32,
+    /// Most parts to return; `None` for all.
+    pub limit: Option<u32>,
 }
 
 /// What becomes of a part whose name another of its kind has.
@@ -140,11 +140,10 @@ impl Catalog {
             };
             query.push(", ").push_bind(name).push(")");
         }
-        query
-            .push(format!(
-                " ORDER BY {key} {direction}, name {direction} LIMIT "
-            ))
-            .push_bind(page.limit);
+        query.push(format!(" ORDER BY {key} {direction}, name {direction}"));
+        if let Some(limit) = page.limit {
+            query.push(" LIMIT ").push_bind(limit);
+        }
         let rows = query.build().fetch_all(self.db.reader()).await?;
         rows.iter().map(dated_of).collect()
     }
@@ -205,7 +204,7 @@ impl Catalog {
             let mut tx = this.db.write().await?;
             let row = sqlx::query(
                 "UPDATE metadef_parts SET name = $1, body = $2, updated_at = $3 \
-                 WHERE namespace_id = $4 AND kind = $5 AND name = $6 RETURNING *",
+                 WHERE namespace_id = $4 AND kind = $5 AND name = $6 RETURNING created_at, updated_at",
             )
             .bind(part.name())
             .bind(serde_json::to_string(&part).map_err(bad_row)?)
@@ -216,7 +215,12 @@ impl Catalog {
             .fetch_optional(&mut *tx)
             .await
             .map_err(db::taken)?;
-            let dated = dated_of(&row.ok_or(Error::Missing)?)?;
+            let row = row.ok_or(Error::Missing)?;
+            let dated = Dated {
+                part,
+                created_at: row.try_get("created_at")?,
+                updated_at: row.try_get("updated_at")?,
+            };
             tx.commit().await?;
             Ok(dated)
         })
@@ -267,7 +271,7 @@ impl Catalog {
         .await
     }
 
-    /// Stores several tags, in the place of those that are there unless `keep`. All or nothing.
+    /// Stores several tags, in the place of those that are there unless `keep`. All or nothing; no tags change nothing.
     ///
     /// # Errors
     /// [`Error::Missing`] without the namespace; [`Error::Taken`] when two would have one name.
@@ -281,7 +285,8 @@ impl Catalog {
         self.detached(async move {
             let mut tx = this.db.write().await?;
             is_protected(&mut tx, &id).await?;
-            if !keep {
+            // As the reference service: an empty list is no way to delete the tags.
+            if !keep && !tags.is_empty() {
                 delete_kind(&mut tx, &id, Tag::KIND).await?;
             }
             insert_kind(&mut tx, &id, &tags, Clash::Refuse, &mut now()).await?;
