@@ -159,6 +159,30 @@ label! {
 }
 
 label! {
+    /// Work in the background.
+    Job {
+        /// Settling broken-off uploads.
+        Recover = "recover",
+        /// Removing what is due on the garbage list.
+        Sweep = "sweep",
+        /// Aborting multipart uploads that nobody owns.
+        Reap = "reap",
+        /// Counting what waits on the garbage list.
+        Count = "count",
+    }
+}
+
+label! {
+    /// How a unit of a job ended.
+    JobOutcome {
+        /// All that was to be done is done.
+        Ok = "ok",
+        /// Some of it is not, and will be tried again.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// How it was found out who holds a token.
     LookupResult {
         /// From memory.
@@ -262,6 +286,21 @@ pub(super) struct Download {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Recovery {
     pub(super) direction: Direction,
+}
+
+/// Labels of units of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct JobRun {
+    pub(super) job: Job,
+    pub(super) store: String,
+    pub(super) outcome: JobOutcome,
+}
+
+/// Labels of what is told by job and store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByJob {
+    pub(super) job: Job,
+    pub(super) store: String,
 }
 
 /// Labels of the build.

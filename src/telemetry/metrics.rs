@@ -1,5 +1,7 @@
 //! Every metric, with its unit and labels. `docs/metrics.md` explains them to operators; a test compares the two.
 
+mod jobs;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +15,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::body::Counted;
 use super::labels::{
-    BodyEnd, Build, ByOperation, ByRoute, ByStore, Direction, Download, LimitKind, Limited, Lookup,
-    LookupResult, Method, Recovery, Request, StoreCall, StoreOperation, StoreOutcome, Upload,
-    UploadOutcome, Validation, ValidationOutcome,
+    BodyEnd, Build, ByJob, ByOperation, ByRoute, ByStore, Direction, Download, JobRun, LimitKind,
+    Limited, Lookup, LookupResult, Method, Recovery, Request, StoreCall, StoreOperation,
+    StoreOutcome, Upload, UploadOutcome, Validation, ValidationOutcome,
 };
 
 /// The media type of [`Metrics::encode`].
@@ -56,6 +58,9 @@ pub struct Metrics {
     cache_misses: Counter,
     recoveries: Family<Recovery, Counter>,
     reaped_uploads: Family<ByStore, Counter>,
+    job_runs: Family<JobRun, Counter>,
+    job_last_success: Family<ByJob, Gauge>,
+    garbage_rows: Family<ByStore, Gauge>,
     token_lookups: Family<Lookup, Counter>,
     token_validations: Family<Validation, Counter>,
     token_cache_entries: Gauge,
@@ -97,6 +102,9 @@ impl Metrics {
             cache_misses: Counter::default(),
             recoveries: Family::default(),
             reaped_uploads: Family::default(),
+            job_runs: Family::default(),
+            job_last_success: Family::default(),
+            garbage_rows: Family::default(),
             token_lookups: Family::default(),
             token_validations: Family::default(),
             token_cache_entries: Gauge::default(),
@@ -193,6 +201,22 @@ impl Metrics {
             "reaped_uploads",
             "Abandoned multipart uploads aborted in a store",
             self.reaped_uploads.clone(),
+        );
+        registry.register(
+            "job_runs",
+            "Units of background jobs, by outcome",
+            self.job_runs.clone(),
+        );
+        registry.register_with_unit(
+            "job_last_success_timestamp",
+            "When a unit of a job last ended well, since the Unix epoch",
+            Unit::Seconds,
+            self.job_last_success.clone(),
+        );
+        registry.register(
+            "garbage_rows",
+            "Removals that wait on the garbage list",
+            self.garbage_rows.clone(),
         );
         registry.register(
             "token_lookups",
@@ -410,8 +434,8 @@ fn by_store(store: &str) -> ByStore {
     }
 }
 
-fn to_gauge(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
+fn to_gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// Keeps a gauge raised while it lives.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 
 use super::*;
+use crate::telemetry::labels::{Job, JobOutcome};
 
 const DOCUMENT: &str = include_str!("../../../docs/metrics.md");
 
@@ -42,6 +43,8 @@ fn exercised() -> Metrics {
     metrics.cache_miss();
     metrics.recovered(Direction::Back);
     metrics.upload_reaped("main");
+    metrics.job_ran(Job::Sweep, "main", JobOutcome::Ok);
+    metrics.set_garbage_rows([("main", 1)]);
     metrics
 }
 
@@ -142,6 +145,8 @@ fn document_lists_every_value_of_a_label() {
             .map(|value| value.as_str())
             .collect(),
         Direction::ALL.iter().map(|value| value.as_str()).collect(),
+        Job::ALL.iter().map(|value| value.as_str()).collect(),
+        JobOutcome::ALL.iter().map(|value| value.as_str()).collect(),
         LookupResult::ALL
             .iter()
             .map(|value| value.as_str())
