@@ -161,9 +161,11 @@ impl Transfers {
     ) -> tokio::task::JoinHandle<()> {
         let this = Arc::clone(self);
         self.tasks.spawn(async move {
-            for item in garbage {
-                cleanup::remove_or_defer(&this.catalog, &this.stores, &item).await;
-            }
+            // Each copy is in a store of its own, and one that hangs keeps only its own.
+            let removals = garbage
+                .iter()
+                .map(|item| cleanup::remove_or_defer(&this.catalog, &this.stores, item));
+            futures_util::future::join_all(removals).await;
         })
     }
 }
