@@ -131,12 +131,13 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         jobs::prepare_stores(&self.transfers, BUCKET_WAIT, &tasks, &stop).await;
-        jobs::start(
-            &self.transfers,
-            self.config.transfer.lease.duration(),
-            &tasks,
-            &stop,
-        );
+        let site = jobs::Site {
+            catalog: self.catalog.clone(),
+            transfers: Arc::clone(&self.transfers),
+            metrics: Arc::clone(&self.metrics),
+        };
+        let lease = self.config.transfer.lease.duration();
+        jobs::start(&site, lease, &tasks, &stop);
         let limits = Limits {
             header_timeout: self.config.server.header_timeout.duration(),
             pace: Pace {

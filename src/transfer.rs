@@ -38,6 +38,8 @@ use crate::store::{self, Stores};
 use crate::telemetry::labels::UploadOutcome;
 use crate::telemetry::metrics::Metrics;
 
+pub use cleanup::Settled;
+pub(crate) use cleanup::{log_deferred, remove_garbage};
 pub use deliver::Delivery;
 pub(crate) use formats::FormatRules;
 pub use ingest::Ingest;

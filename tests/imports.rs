@@ -26,7 +26,8 @@ const MODULES: [(&str, &str); 17] = [
         "api",
         "auth catalog config image metadef policy store task telemetry transfer",
     ),
-    ("jobs", "config store telemetry transfer"),
+    // What is to be done stands in lists of the catalog.
+    ("jobs", "catalog image store telemetry transfer"),
     (
         "transfer",
         "catalog config format image net store telemetry",

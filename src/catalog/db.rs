@@ -197,6 +197,11 @@ fn migrations() -> Migrator {
         migration(5, "tasks", include_str!("migrations/0005_tasks.sql")),
         migration(6, "ids", include_str!("migrations/0006_ids.sql")),
         migration(7, "signs", include_str!("migrations/0007_signs.sql")),
+        migration(
+            8,
+            "garbage by store",
+            include_str!("migrations/0008_garbage_by_store.sql"),
+        ),
     ])
 }
 

@@ -1,10 +1,15 @@
 //! Bytes that no image needs any more. A row is written in the transaction that gives the bytes up and removed when the
 //! store has confirmed that they are gone, so nothing is forgotten when the store or this process is away in between.
 
+use std::time::Duration;
+
 use sqlx::{Row, SqliteConnection};
 
 use super::{Catalog, Result, now};
 use crate::image::{Micros, StoreId};
+
+/// When the store did not take a removal, the next try waits this long.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// An object and perhaps an open multipart upload to be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,22 +53,28 @@ impl OpenParts {
 }
 
 impl Catalog {
-    /// Lists what is due for removal, oldest first, at most `limit` rows.
+    /// Lists what is due in a store for removal at `until`, oldest first, at most `limit` rows.
     ///
     /// # Errors
     /// [`super::Error::Unavailable`].
-    pub async fn list_garbage(&self, limit: u32) -> Result<Vec<Garbage>> {
+    pub async fn list_garbage(
+        &self,
+        store: &StoreId,
+        until: Micros,
+        limit: u32,
+    ) -> Result<Vec<Garbage>> {
         let rows = sqlx::query(
-            "SELECT store, object_key, upload_id FROM garbage WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
+            "SELECT object_key, upload_id FROM garbage WHERE store = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3",
         )
-        .bind(now())
+        .bind(store.as_str())
+        .bind(until)
         .bind(limit)
         .fetch_all(self.db.reader())
         .await?;
         rows.iter()
             .map(|row| {
                 Ok(Garbage {
-                    store: row.try_get::<String, _>("store")?.as_str().into(),
+                    store: store.clone(),
                     key: row.try_get("object_key")?,
                     parts: OpenParts::from_column(row.try_get("upload_id")?),
                 })
@@ -71,44 +82,73 @@ impl Catalog {
             .collect()
     }
 
-    /// Forgets garbage that the store has removed, unless it is to be removed once more later.
-    ///
-    /// # Errors
-    /// [`super::Error::Unavailable`]; the row stays and the removal is tried again, which does no harm.
-    pub async fn forget_garbage(&self, item: &Garbage) -> Result<()> {
-        let (this, item) = (self.clone(), item.clone());
-        self.detached(async move {
-            let mut tx = this.db.write().await?;
-            sqlx::query(
-                "DELETE FROM garbage WHERE store = $1 AND object_key = $2 AND due_at <= $3",
-            )
-            .bind(item.store.as_str())
-            .bind(&item.key)
-            .bind(now())
-            .execute(&mut *tx)
-            .await?;
-            tx.commit().await?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Puts off garbage that the store could not remove now.
+    /// Counts what waits for removal, due or not, for each store that has any.
     ///
     /// # Errors
     /// [`super::Error::Unavailable`].
-    pub async fn defer_garbage(&self, item: &Garbage, due_at: Micros) -> Result<()> {
-        let (this, item) = (self.clone(), item.clone());
+    pub async fn count_garbage(&self) -> Result<Vec<(StoreId, u64)>> {
+        let rows = sqlx::query("SELECT store, COUNT(*) AS waiting FROM garbage GROUP BY store")
+            .fetch_all(self.db.reader())
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let waiting: i64 = row.try_get("waiting")?;
+                let store = row.try_get::<String, _>("store")?.as_str().into();
+                Ok((store, waiting.unsigned_abs()))
+            })
+            .collect()
+    }
+
+    /// Forgets garbage that was due at `until` and that the store has removed: what is due later is to be removed once
+    /// more. All in one transaction, since each waits for the disk.
+    ///
+    /// # Errors
+    /// [`super::Error::Unavailable`]; the rows stay and the removals are tried again, which does no harm.
+    pub async fn forget_garbage(&self, items: &[&Garbage], until: Micros) -> Result<()> {
+        self.alter_garbage(
+            "DELETE FROM garbage WHERE due_at <= $1 AND store = $2 AND object_key = $3",
+            until,
+            items,
+        )
+        .await
+    }
+
+    /// Puts off garbage that the store could not remove now, by half a minute.
+    ///
+    /// # Errors
+    /// [`super::Error::Unavailable`].
+    pub async fn defer_garbage(&self, items: &[&Garbage]) -> Result<()> {
+        let again = i64::try_from(AGAIN_AFTER.as_micros()).unwrap_or(i64::MAX);
+        self.alter_garbage(
+            "UPDATE garbage SET due_at = $1 WHERE due_at < $1 AND store = $2 AND object_key = $3",
+            now().saturating_add(again),
+            items,
+        )
+        .await
+    }
+
+    /// Runs a statement about a time, a store and a key for every item.
+    async fn alter_garbage(
+        &self,
+        statement: &'static str,
+        time: Micros,
+        items: &[&Garbage],
+    ) -> Result<()> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let this = self.clone();
+        let items: Vec<Garbage> = items.iter().copied().cloned().collect();
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            sqlx::query(
-                "UPDATE garbage SET due_at = $1 WHERE store = $2 AND object_key = $3 AND due_at < $1",
-            )
-            .bind(due_at)
-            .bind(item.store.as_str())
-            .bind(&item.key)
-            .execute(&mut *tx)
-            .await?;
+            for item in &items {
+                sqlx::query(statement)
+                    .bind(time)
+                    .bind(item.store.as_str())
+                    .bind(&item.key)
+                    .execute(&mut *tx)
+                    .await?;
+            }
             tx.commit().await?;
             Ok(())
         })

@@ -18,6 +18,7 @@ mod download_copies;
 mod download_faults;
 mod http;
 mod identity;
+mod jobs;
 mod json_bodies;
 mod keystone;
 mod limits;
