@@ -9,6 +9,10 @@ use crate::transfer::{Error, Result};
 /// it to the uploads.
 const AT_ONCE: usize = 16;
 
+/// After so many failures in a row it is the store's trouble and not the items', and the rest would fail the same way. It
+/// is left to the next round, which has to begin with others: a few items that always fail must not keep the rest.
+const MOST_FAILURES: usize = 3;
+
 /// How a list was worked off. What is in neither was not begun.
 pub(super) struct Done<'a, T, O> {
     /// What went well, with its result.
@@ -21,11 +25,9 @@ pub(super) struct Done<'a, T, O> {
     pub(super) is_given_up: bool,
 }
 
-/// Does `work` with every item, a bounded number at once, in the order of the list. After `most_failures` in a row, which is
-/// the store's trouble and not the items', nothing more is begun.
+/// Does `work` with every item, a bounded number at once, in the order of the list, until too many fail in a row.
 pub(super) async fn work_off<'a, T, O, F>(
     items: &'a [T],
-    most_failures: usize,
     work: impl Fn(&'a T) -> F,
 ) -> Done<'a, T, O>
 where
@@ -39,7 +41,7 @@ where
     };
     let (mut items, mut running, mut failures) = (items.iter(), FuturesUnordered::new(), 0);
     loop {
-        while failures < most_failures && running.len() < AT_ONCE {
+        while failures < MOST_FAILURES && running.len() < AT_ONCE {
             let Some(item) = items.next() else { break };
             let result = work(item);
             running.push(async move { (item, result.await) });
@@ -57,7 +59,7 @@ where
             None => break,
         }
     }
-    all.is_given_up = failures >= most_failures;
+    all.is_given_up = failures >= MOST_FAILURES;
     all
 }
 
@@ -71,7 +73,7 @@ mod tests {
     async fn a_bounded_number_is_under_way_at_once() {
         let items: Vec<usize> = (0..100).collect();
         let (running, most) = (Cell::new(0), Cell::new(0));
-        let all = work_off(&items, 1, async |item| {
+        let all = work_off(&items, async |item| {
             running.set(running.get() + 1);
             most.set(most.get().max(running.get()));
             tokio::task::yield_now().await;
@@ -90,13 +92,17 @@ mod tests {
             true => Err(Error::Stopping),
             false => Ok(()),
         };
-        let all = work_off(&items, 3, |item| fail(item % 3 == 0)).await;
+        let all = work_off(&items, |item| fail(item % 3 == 0)).await;
         assert_eq!((all.done.len(), all.failed.len()), (66, 34));
         assert!(all.error.is_some() && !all.is_given_up);
 
-        let all = work_off(&items, 3, |item| fail(*item >= 50)).await;
+        let all = work_off(&items, |item| fail(*item >= 50)).await;
         assert_eq!(all.done.len(), 50);
         assert!(all.is_given_up);
-        assert!(all.failed.len() < AT_ONCE + 3, "{}", all.failed.len());
+        assert!(
+            all.failed.len() < AT_ONCE + MOST_FAILURES,
+            "{}",
+            all.failed.len()
+        );
     }
 }

@@ -19,9 +19,6 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 /// and a catalog of its own.
 const UNOWNED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// An upload that cannot be aborted is met again each time, so it must not keep the others from being reached.
-const MOST_FAILURES: usize = usize::MAX;
-
 pub(super) struct Reap {
     site: Site,
     store: Arc<Store>,
@@ -65,12 +62,14 @@ impl Work for Reap {
     async fn run_once(&self) -> Result<()> {
         let prefix = self.store.prefix();
         let open = self.store.list_uploads(prefix).await?;
-        let old: Vec<_> = open
+        let mut old: Vec<_> = open
             .into_iter()
             .filter(is_old)
             .filter_map(|open| Some((attempt_of(&open.upload.key, prefix)?, open.upload)))
             .collect();
-        let reaped = work_off(&old, MOST_FAILURES, |(attempt, upload)| {
+        // Some may never go, so chance sees to it that each has its turn.
+        fastrand::shuffle(&mut old);
+        let reaped = work_off(&old, |(attempt, upload)| {
             self.abort_unowned(attempt, upload)
         })
         .await;

@@ -15,9 +15,6 @@ use crate::transfer::{Error, Result, Settled};
 /// Units in the time of a lease.
 const UNITS_PER_LEASE: u32 = 3;
 
-/// Uploads cannot be put off, so none may keep the others from being looked at: the round goes through all of them.
-const MOST_FAILURES: usize = usize::MAX;
-
 pub(super) struct Recover {
     site: Site,
     /// `None` for the uploads to stores that are no longer configured.
@@ -48,7 +45,7 @@ impl Recover {
 
     /// Settles uploads; what is to be removed of them goes to `garbage`.
     async fn settle(&self, uploads: &[Upload], garbage: &mut Vec<Garbage>) -> Option<Error> {
-        let settled = work_off(uploads, MOST_FAILURES, async |upload| {
+        let settled = work_off(uploads, async |upload| {
             let settled = self.site.transfers.settle(upload).await;
             settled.inspect_err(|e| {
                 tracing::warn!(image.id = %upload.image, store.id = %upload.store, error = e as &dyn std::error::Error, "upload not settled, will try again");
@@ -84,6 +81,8 @@ impl Work for Recover {
     async fn run_once(&self) -> Result<()> {
         let mut uploads = self.site.catalog.list_abandoned_uploads().await?;
         uploads.retain(|upload| self.is_ours(upload));
+        // None can be put off, so chance sees to it that each has its turn.
+        fastrand::shuffle(&mut uploads);
         // Where nothing was published the store is not asked: these images are queued again even while it is away.
         let (in_doubt, unpublished): (Vec<_>, Vec<_>) = uploads
             .into_iter()

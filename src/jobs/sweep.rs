@@ -18,10 +18,6 @@ const EVERY: Duration = Duration::from_secs(15);
 /// Rows taken at once. They are forgotten in one transaction, which keeps other writers waiting for some milliseconds.
 const BATCH: u32 = 500;
 
-/// Removals that fail in a row and end the round. The failed ones are put off, so that the next round begins with others
-/// and a few objects that cannot be removed do not keep the rest.
-const MOST_FAILURES: usize = 3;
-
 pub(super) struct Sweep {
     catalog: Catalog,
     store: Arc<Store>,
@@ -63,7 +59,8 @@ impl Work for Sweep {
     }
 }
 
-/// Removes garbage of one store, which was due at `until`, and brings the list up to date.
+/// Removes garbage of one store, which was due at `until`, and brings the list up to date. What failed is put off, so that
+/// the next round begins with others.
 ///
 /// # Errors
 /// When the catalog is away; what the store did not take is no error of this function.
@@ -73,7 +70,7 @@ pub(super) async fn remove<'a>(
     items: &'a [Garbage],
     until: Micros,
 ) -> Result<Done<'a, Garbage, ()>> {
-    let removed = work_off(items, MOST_FAILURES, async |item| {
+    let removed = work_off(items, async |item| {
         let removed = remove_garbage(store, item).await.map_err(Into::into);
         removed.inspect_err(|e| log_deferred(item, e))
     })
