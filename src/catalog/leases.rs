@@ -15,6 +15,17 @@ use crate::image::AttemptId;
 pub(super) struct Leases(DashMap<AttemptId, Instant>);
 
 impl Leases {
+    /// Holds the lease of an attempt whose row is about to be made, lest recovery take the row. It ends again when it is
+    /// not kept.
+    pub(super) fn begin<'a>(&'a self, attempt: &'a AttemptId, lease: Duration) -> Begun<'a> {
+        self.hold(attempt, lease);
+        Begun {
+            leases: self,
+            attempt,
+            is_kept: false,
+        }
+    }
+
     /// The attempt lives for so long from now.
     pub(super) fn hold(&self, attempt: &AttemptId, lease: Duration) {
         self.0.insert(attempt.clone(), Instant::now() + lease);
@@ -29,5 +40,27 @@ impl Leases {
     pub(super) fn has_lapsed(&self, attempt: &AttemptId) -> Option<bool> {
         let until = self.0.get(attempt)?;
         Some(*until < Instant::now())
+    }
+}
+
+/// A lease whose attempt has no row yet.
+pub(super) struct Begun<'a> {
+    leases: &'a Leases,
+    attempt: &'a AttemptId,
+    is_kept: bool,
+}
+
+impl Begun<'_> {
+    /// The row is there.
+    pub(super) fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.leases.end(self.attempt);
+        }
     }
 }

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::leases::Leases;
 use super::limits::{check_bytes, check_uploading, room};
 use super::rows::{self, bad_row, signed};
 use super::{Catalog, Error, Garbage, Judge, Limits, Micros, OpenParts, Result, now};
@@ -101,36 +100,6 @@ pub enum Reserved {
 /// with what none of them uses.
 const SHARE_OF_ROOM: u64 = 16;
 
-/// The lease of an attempt that is about to begin. It counts before the row is there, lest recovery take the row.
-struct OwnLease<'a> {
-    leases: &'a Leases,
-    attempt: &'a AttemptId,
-    is_kept: bool,
-}
-
-impl<'a> OwnLease<'a> {
-    fn hold(catalog: &'a Catalog, new: &'a NewUpload) -> Self {
-        catalog.leases.hold(&new.attempt, new.lease);
-        Self {
-            leases: &catalog.leases,
-            attempt: &new.attempt,
-            is_kept: false,
-        }
-    }
-
-    fn keep(mut self) {
-        self.is_kept = true;
-    }
-}
-
-impl Drop for OwnLease<'_> {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            self.leases.end(self.attempt);
-        }
-    }
-}
-
 impl Catalog {
     /// Takes the image from queued to saving and opens the attempt's row, in one transaction. Gives the record that it
     /// was judged on: from here to the end of the attempt its formats stay.
@@ -141,7 +110,7 @@ impl Catalog {
     pub async fn begin_upload(&self, new: NewUpload, judge: Judge) -> Result<Arc<Image>> {
         let this = self.clone();
         self.detached(async move {
-            let lease = OwnLease::hold(&this, &new);
+            let lease = this.leases.begin(&new.attempt, new.lease);
             let mut tx = this.db.write().await?;
             let image = rows::load(&mut tx, &new.image).await?.ok_or(Error::Missing)?;
             judge(&image)?;

@@ -229,6 +229,10 @@ fn other_files(info: &Value, own: &str) -> Option<String> {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long to look is the caller's choice"
+)]
 fn number(name: &str, default: u64) -> u64 {
     let given = std::env::var(name).ok();
     given.map_or(default, |text| text.parse().unwrap())
