@@ -158,7 +158,7 @@ fn imports_point_down_the_list_of_the_library() {
 #[test]
 fn the_binary_knows_the_command_line_only() {
     let words = words(&fs::read_to_string(root().join("src/main.rs")).unwrap());
-    assert_eq!(named_after(&words, "oriel"), BTreeSet::from(["cli".into()]));
+    assert_eq!(named_after(&words, "oriel"), BTreeSet::from(["run".into()]));
 }
 
 #[test]

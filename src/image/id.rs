@@ -11,11 +11,11 @@ macro_rules! text_id {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub(crate) struct $name(String);
 
         impl $name {
             /// The identifier as text.
-            pub fn as_str(&self) -> &str {
+            pub(crate) fn as_str(&self) -> &str {
                 &self.0
             }
         }
@@ -47,14 +47,14 @@ text_id! {
 
 impl ImageId {
     /// Makes a new random id.
-    pub fn random() -> Self {
+    pub(crate) fn random() -> Self {
         Self(Uuid::new_v4().to_string())
     }
 }
 
 impl AttemptId {
     /// Makes a new random id.
-    pub fn random() -> Self {
+    pub(crate) fn random() -> Self {
         Self(Uuid::new_v4().simple().to_string())
     }
 }
@@ -62,7 +62,7 @@ impl AttemptId {
 /// The text is no 8-4-4-4-12 hex UUID.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not a UUID of the form 8-4-4-4-12")]
-pub struct InvalidImageId;
+pub(crate) struct InvalidImageId;
 
 impl FromStr for ImageId {
     type Err = InvalidImageId;
@@ -104,9 +104,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn image_ids_are_uuids_in_any_case_kept_as_given() {
+    fn image_ids_are_uuids_in_any_case_kept_in_small_letters() {
         let text = "0A1b2c3d-0000-4000-8000-00000000ABCD";
-        assert_eq!(text.parse::<ImageId>().unwrap().as_str(), text);
+        let id: ImageId = text.parse().unwrap();
+        assert_eq!(id.as_str(), "0a1b2c3d-0000-4000-8000-00000000abcd");
         for bad in [
             "",
             "x",
