@@ -39,15 +39,15 @@ use crate::config::Config;
 use crate::policy::Protections;
 use crate::telemetry::metrics::Metrics;
 use crate::transfer::Transfers;
-pub use policies::Policies;
-pub use protections::open as open_protections;
+pub(crate) use policies::Policies;
+pub(crate) use protections::open as open_protections;
 pub use router::{ROUTES, Route};
 
 /// What the handlers share; clones are cheap.
 pub(crate) type SharedState = Arc<AppState>;
 
 /// The parts of the service that handlers use.
-pub struct AppState {
+pub(crate) struct AppState {
     config: Config,
     catalog: Catalog,
     transfers: Arc<Transfers>,
@@ -70,13 +70,13 @@ fn no_content() -> Response {
 }
 
 /// The API over its parts.
-pub struct Api {
+pub(crate) struct Api {
     parts: SharedState,
 }
 
 impl Api {
     /// Puts the API together.
-    pub fn new(
+    pub(crate) fn new(
         config: Config,
         catalog: Catalog,
         transfers: Arc<Transfers>,
@@ -108,17 +108,17 @@ impl Api {
     }
 
     /// The service to be served on connections.
-    pub fn router(&self) -> Router {
+    pub(crate) fn router(&self) -> Router {
         router::build(&self.parts)
     }
 
     /// Says from now on that the service is not ready, and that connections close after their answers.
-    pub fn begin_stop(&self) {
+    pub(crate) fn begin_stop(&self) {
         self.parts.stopping.cancel();
     }
 
     /// Ends the reading of JSON bodies, and the reading-on of refused ones.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.parts.bodies.stop();
         self.parts.drains.stop().await;
     }

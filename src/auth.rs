@@ -5,20 +5,20 @@
 mod identity;
 mod keystone;
 mod token_file;
-pub mod tokens;
+pub(crate) mod tokens;
 
 use std::sync::Arc;
 
 use crate::config::{AuthMode, Config, Faults};
 use crate::telemetry::metrics::Metrics;
 
-pub use identity::Identity;
-pub use keystone::{Keystone, KeystoneProbe, ProjectLimits};
-pub use token_file::TokenFile;
+pub(crate) use identity::Identity;
+pub(crate) use keystone::{Keystone, KeystoneProbe, ProjectLimits};
+pub(crate) use token_file::TokenFile;
 
 /// Why a caller is not known.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The request has no token and needs one.
     #[error("authentication required")]
     Missing,
@@ -32,7 +32,7 @@ pub enum Error {
 
 /// What of a request says who sends it, and what it is for.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// The caller's token.
     pub token: Option<&'a str>,
     /// The token of a service that sends the request for the caller.
@@ -45,7 +45,7 @@ pub struct Request<'a> {
 
 /// The way callers are recognised.
 #[derive(Debug)]
-pub enum Authenticator {
+pub(crate) enum Authenticator {
     /// Every caller is this identity, with or without a token.
     None(Identity),
     /// Callers show a token that stands in a file.
@@ -60,7 +60,7 @@ impl Authenticator {
     /// # Errors
     ///
     /// Everything that is wrong with a file that is needed, or with the credentials of an identity service.
-    pub fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Self, Faults> {
+    pub(crate) fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Self, Faults> {
         match config.auth {
             AuthMode::None => Ok(Self::None(Identity {
                 user_id: config.noauth.user_id.clone(),
@@ -80,7 +80,7 @@ impl Authenticator {
     /// # Errors
     ///
     /// [`Error::Missing`] and [`Error::Invalid`] are the caller's fault, [`Error::Unavailable`] is not.
-    pub async fn authenticate(&self, request: Request<'_>) -> Result<Identity, Error> {
+    pub(crate) async fn authenticate(&self, request: Request<'_>) -> Result<Identity, Error> {
         let request = Request {
             token: request.token.filter(|token| !token.is_empty()),
             service_token: request.service_token.filter(|token| !token.is_empty()),
@@ -101,7 +101,7 @@ impl Authenticator {
     /// # Errors
     ///
     /// [`Error::Unavailable`].
-    pub async fn limits(&self, project: &str) -> Result<Option<ProjectLimits>, Error> {
+    pub(crate) async fn limits(&self, project: &str) -> Result<Option<ProjectLimits>, Error> {
         match self {
             Self::None(_) | Self::Tokens(_) => Ok(None),
             Self::Keystone(keystone) => keystone.limits(project).await,
@@ -109,7 +109,7 @@ impl Authenticator {
     }
 
     /// How a caller can become known, in the words of `WWW-Authenticate`.
-    pub fn challenge(&self) -> &str {
+    pub(crate) fn challenge(&self) -> &str {
         match self {
             Self::None(_) | Self::Tokens(_) => "Token realm=\"oriel\"",
             Self::Keystone(keystone) => keystone.challenge(),

@@ -29,20 +29,22 @@ use tokio_util::task::TaskTracker;
 
 use crate::image::{Denial, Image, ImageId, InvalidTransition, Micros};
 use crate::telemetry::metrics::Metrics;
-pub use garbage::{Garbage, OpenParts};
-pub use images::{Activation, Change};
-pub use limits::{Limits, Usage};
-pub use list::{
-    Audience, Comparison, Direction, Filter, Listed, NumberColumn, Page, Scope, SortKey, TextColumn,
+pub(crate) use garbage::{Garbage, OpenParts};
+pub(crate) use images::{Activation, Change};
+pub(crate) use limits::Limits;
+pub(crate) use list::{
+    Audience, Comparison, Direction, Filter, NumberColumn, Page, Scope, SortKey, TextColumn,
 };
-pub use members::Member;
-pub use metadefs::{Loaded, NamespacePage, NamespaceSortKey, OnExisting, PartPage, PartSortKey};
-pub use tasks::{Task, TaskPage, TaskSortKey};
-pub use uploads::{Formats, Intent, NewUpload, Reserved, Upload};
+pub(crate) use members::Member;
+pub(crate) use metadefs::{
+    Loaded, NamespacePage, NamespaceSortKey, OnExisting, PartPage, PartSortKey,
+};
+pub(crate) use tasks::{Task, TaskPage, TaskSortKey};
+pub(crate) use uploads::{Formats, Intent, NewUpload, Reserved, Upload};
 
 /// Why the catalog did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// No such image, or it is deleted.
     #[error("the image does not exist")]
     Missing,
@@ -115,7 +117,7 @@ pub enum Error {
 }
 
 /// The result of a catalog call.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl From<Denial> for Error {
     fn from(denial: Denial) -> Self {
@@ -129,11 +131,11 @@ impl From<Denial> for Error {
 
 /// Whether the caller may do what it asks for. What a handler has seen before, perhaps in the cache, can be old by the time
 /// of the write, so every write of a record judges what its own transaction has loaded.
-pub type Judge<T = Image> = Box<dyn FnOnce(&T) -> Result<(), Denial> + Send>;
+pub(crate) type Judge<T = Image> = Box<dyn FnOnce(&T) -> Result<(), Denial> + Send>;
 
 /// A handle on the catalog; clones share everything.
 #[derive(Clone)]
-pub struct Catalog {
+pub(crate) struct Catalog {
     db: Arc<db::Db>,
     cache: Arc<cache::Cache>,
     /// Held while records are read that are large together, so that these are one at a time in memory.
@@ -151,7 +153,7 @@ impl Catalog {
     ///
     /// # Errors
     /// When the file cannot be opened, another process holds it, or a migration fails.
-    pub async fn open(
+    pub(crate) async fn open(
         path: &Path,
         cache_entries: usize,
         cache_bytes: u64,
@@ -173,12 +175,12 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when it gives none.
-    pub async fn ping(&self) -> Result<()> {
+    pub(crate) async fn ping(&self) -> Result<()> {
         self.db.ping().await
     }
 
     /// Waits for the writes under way and closes the database.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.writes.close();
         self.writes.wait().await;
         self.db.close().await;
@@ -210,7 +212,7 @@ impl Catalog {
 }
 
 /// The present moment as the catalog writes it.
-pub fn now() -> Micros {
+pub(crate) fn now() -> Micros {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -116,7 +116,7 @@ impl EmbeddedStore {
     /// Tokio runtime. Buckets are made by S3's own CreateBucket.
     ///
     /// # Errors
-    /// [`Error::InUse`] when another process serves the directory; the other variants say what is broken.
+    /// `Error::InUse` when another process serves the directory; the other variants say what is broken.
     pub async fn start(dir: &Path, listen: SocketAddr) -> Result<Self, Error> {
         let path = dir.to_owned();
         let opened = tokio::task::spawn_blocking(move || {

@@ -18,23 +18,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use attributes::{Attributes, InvalidImage, Reason, Rules};
-pub use create::CreateRequest;
-pub use denial::Denial;
-pub use id::{AttemptId, ImageId, InvalidImageId, ProjectId, StoreId};
-pub use member::{MemberStatus, UnknownMemberStatus};
-pub use patch::{Dialect, LocationChange, Patch};
-pub use property::{is_base_attribute, is_read_only, is_reserved};
-pub use status::{InvalidTransition, Status};
-pub use view::{ImageView, LocationMetadata, LocationView, rfc3339};
-pub use visibility::{Viewer, Visibility};
+pub(crate) use attributes::{Attributes, InvalidImage, Reason, Rules};
+pub(crate) use create::CreateRequest;
+pub(crate) use denial::Denial;
+pub(crate) use id::{AttemptId, ImageId, ProjectId, StoreId};
+pub(crate) use member::MemberStatus;
+pub(crate) use patch::{Dialect, LocationChange, Patch};
+pub(crate) use property::{is_base_attribute, is_read_only, is_reserved};
+pub(crate) use status::{InvalidTransition, Status};
+pub(crate) use view::{ImageView, LocationMetadata, LocationView, rfc3339};
+pub(crate) use visibility::{Viewer, Visibility};
 
 /// Microseconds since the Unix epoch, UTC. Shown to the second (contract 4.1), kept finer so that lists are stable.
-pub type Micros = i64;
+pub(crate) type Micros = i64;
 
 /// An image record as the catalog holds it (contract 4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
+pub(crate) struct Image {
     /// Chosen by the client or made at creation; never reused, also after deletion (OSSN-0075).
     pub id: ImageId,
     /// Free text, at most 255 characters; not unique.
@@ -84,19 +84,19 @@ pub struct Image {
 
 impl Image {
     /// True when there is data to download.
-    pub fn has_data(&self) -> bool {
+    pub(crate) fn has_data(&self) -> bool {
         !self.locations.is_empty()
     }
 
     /// Bytes of what has no narrow bound of its own: properties with their names, tags, members.
-    pub fn text_bytes(&self) -> u64 {
+    pub(crate) fn text_bytes(&self) -> u64 {
         let members = self.members.iter().map(|member| member.as_str().len());
         let rest = self.tags.iter().map(String::len).chain(members);
         properties_bytes(&self.properties) + rest.sum::<usize>() as u64
     }
 
     /// Names of the formats that still have to be set before data may be uploaded (contract 2.2, check 10).
-    pub fn missing_formats(&self) -> Vec<&'static str> {
+    pub(crate) fn missing_formats(&self) -> Vec<&'static str> {
         let mut missing = Vec::new();
         if self.disk_format.is_none() {
             missing.push("disk_format");
@@ -118,7 +118,7 @@ fn properties_bytes(properties: &BTreeMap<String, Option<String>>) -> u64 {
 
 /// One copy of the image's data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location {
+pub(crate) struct Location {
     /// The configured store that holds the object.
     pub store: StoreId,
     /// Key of the object, the store's prefix included.
@@ -129,7 +129,7 @@ pub struct Location {
 
 /// What an upload found out about the data (contract 2.6).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DataFacts {
+pub(crate) struct DataFacts {
     /// Bytes received.
     pub size: u64,
     /// Bytes of the disk inside, as its format says.

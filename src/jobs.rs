@@ -22,7 +22,7 @@ use crate::catalog::Catalog;
 use crate::telemetry::metrics::Metrics;
 use crate::transfer::Transfers;
 
-pub use buckets::prepare_stores;
+pub(crate) use buckets::prepare_stores;
 
 use count::Count;
 use reap::Reap;
@@ -32,7 +32,7 @@ use worker::{Work, run};
 
 /// What the jobs work with.
 #[derive(Clone)]
-pub struct Site {
+pub(crate) struct Site {
     /// The lists of what is to be done.
     pub catalog: Catalog,
     /// Does it, with its stores.
@@ -43,7 +43,7 @@ pub struct Site {
 
 /// Starts every job; they end when `stop` is cancelled, each after its unit, or in the middle of one that takes too long.
 /// `lease` is how long an upload lives without a renewal.
-pub fn start(site: &Site, lease: Duration, tasks: &TaskTracker, stop: &CancellationToken) {
+pub(crate) fn start(site: &Site, lease: Duration, tasks: &TaskTracker, stop: &CancellationToken) {
     let starter = Starter { site, tasks, stop };
     starter.start(Count::new(site));
     starter.start(Recover::new(site, None, lease));

@@ -10,5 +10,5 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    oriel::cli::run().await
+    oriel::run().await
 }

@@ -11,17 +11,15 @@ mod parts;
 mod property;
 mod view;
 
-pub use fields::{Invalid, Reason};
-pub use file::{InvalidFile, document, parse_file};
-pub use namespace::{
-    Attributes, Contents, Definition, Namespace, NamespaceVisibility, UnknownVisibility,
-};
-pub use parts::{Association, Dated, Object, Part, Tag, parse_tags};
-pub use property::Property;
-pub use view::{
+pub(crate) use fields::{Invalid, Reason};
+pub(crate) use file::{document, parse_file};
+pub(crate) use namespace::{Attributes, Contents, Definition, Namespace, NamespaceVisibility};
+pub(crate) use parts::{Association, Dated, Object, Part, Tag, parse_tags};
+pub(crate) use property::Property;
+pub(crate) use view::{
     association_view, namespace_path, namespace_view, object_view, property_map, property_view,
     resource_type_view, tag_name_view, tag_view,
 };
 
 /// Longest name of a namespace or of a part of one, in characters.
-pub const LONGEST_NAME: usize = 80;
+pub(crate) const LONGEST_NAME: usize = 80;

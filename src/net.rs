@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 /// How fast the other side has to take bytes, or send them.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// The longest time in which none may pass; also the time over which the rate is an average.
     pub idle: Duration,
     /// Bytes a second, 0 for any.
@@ -21,14 +21,14 @@ pub struct Pace {
 /// How much longer the other side may keep us waiting. Bytes are put to its credit, up to what the pace asks for over its
 /// time; waiting uses it up.
 #[derive(Debug)]
-pub struct Credit {
+pub(crate) struct Credit {
     pace: Pace,
     left: Duration,
 }
 
 impl Credit {
     /// All the credit that a pace gives.
-    pub fn new(pace: Pace) -> Self {
+    pub(crate) fn new(pace: Pace) -> Self {
         Self {
             pace,
             left: pace.idle,
@@ -36,17 +36,17 @@ impl Credit {
     }
 
     /// What is left.
-    pub fn left(&self) -> Duration {
+    pub(crate) fn left(&self) -> Duration {
         self.left
     }
 
     /// So long was waited.
-    pub fn spend(&mut self, waited: Duration) {
+    pub(crate) fn spend(&mut self, waited: Duration) {
         self.left = self.left.saturating_sub(waited);
     }
 
     /// So many bytes have passed.
-    pub fn earn(&mut self, bytes: usize) {
+    pub(crate) fn earn(&mut self, bytes: usize) {
         let earned = match self.pace.bytes_per_second {
             0 => self.pace.idle,
             rate => Duration::from_secs_f64(bytes as f64 / rate as f64),
@@ -59,7 +59,7 @@ impl Credit {
 ///
 /// Time counts only while bytes wait that the socket does not take: whoever has nothing to send is not slow.
 #[derive(Debug)]
-pub struct Paced<S> {
+pub(crate) struct Paced<S> {
     inner: S,
     credit: Credit,
     blocked: Option<Instant>,
@@ -68,7 +68,7 @@ pub struct Paced<S> {
 
 impl<S> Paced<S> {
     /// Holds the other side of `inner` to a pace. Must be called within a Tokio runtime.
-    pub fn new(inner: S, pace: Pace) -> Self {
+    pub(crate) fn new(inner: S, pace: Pace) -> Self {
         Self {
             inner,
             credit: Credit::new(pace),

@@ -16,15 +16,15 @@ use std::collections::BTreeMap;
 
 use check::{Check, Context};
 
-pub use caller::{Caller, Scope};
-pub use file::InvalidFile;
-pub use protection::{Access, Format, InvalidProtections, Protections};
+pub(crate) use caller::{Caller, Scope};
+pub(crate) use file::InvalidFile;
+pub(crate) use protection::{Access, Format, Protections};
 pub use rules::Rule;
-pub use target::{Fields, ImageTarget, Nothing, Target, Value};
+pub(crate) use target::{Fields, ImageTarget, Nothing, Target, Value};
 
 /// Every rule, ready to be asked.
 #[derive(Debug)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// By the number that other rules refer to them by; those of [`Rule`] and the named bases among them.
     checks: Vec<Check>,
     /// Where each of [`Rule::ALL`] stands.
@@ -36,7 +36,7 @@ pub struct Policy {
 
 impl Policy {
     /// The defaults alone.
-    pub fn defaults() -> Self {
+    pub(crate) fn defaults() -> Self {
         Self::with(BTreeMap::new())
     }
 
@@ -45,23 +45,23 @@ impl Policy {
     /// # Errors
     /// When the text is no such map. A rule that is wrong by itself is no error: it is never fulfilled, and stands in
     /// [`Policy::problems`].
-    pub fn parse(text: &str) -> Result<Self, InvalidFile> {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidFile> {
         file::read(text).map(Self::with)
     }
 
     /// What is wrong with single rules, for the operator.
-    pub fn problems(&self) -> &[String] {
+    pub(crate) fn problems(&self) -> &[String] {
         &self.problems
     }
 
     /// Whether the rule holds for the caller and what it is about. System-scoped tokens are for other services' rules
     /// and pass none (`enforce_scope`).
-    pub fn allows(&self, rule: Rule, caller: &Caller, target: &dyn Target) -> bool {
+    pub(crate) fn allows(&self, rule: Rule, caller: &Caller, target: &dyn Target) -> bool {
         caller.scope != Scope::System && self.holds(self.places[rule as usize], caller, target)
     }
 
     /// Whether the caller administers the service: the rule `context_is_admin`.
-    pub fn is_admin(&self, caller: &Caller) -> bool {
+    pub(crate) fn is_admin(&self, caller: &Caller) -> bool {
         caller.scope != Scope::System && self.holds(self.is_admin, caller, &Nothing)
     }
 

@@ -26,24 +26,23 @@ use crate::telemetry::labels::{StoreOperation, StoreOutcome};
 use crate::telemetry::metrics::Metrics;
 
 pub(crate) use answer::is_same_etag;
-pub use download::{ByteSpan, Download};
-pub use error::Error;
-pub use multipart::{Aborted, MultipartUpload, OpenUpload, UploadedPart};
-pub use objects::ObjectFacts;
-pub use probe::Probe;
+pub(crate) use download::{ByteSpan, Download};
+pub(crate) use error::Error;
+pub(crate) use multipart::{Aborted, MultipartUpload, OpenUpload, UploadedPart};
+pub(crate) use probe::Probe;
 
 /// The result of a store call.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The stores of the site by name.
-pub struct Stores {
+pub(crate) struct Stores {
     by_name: BTreeMap<String, Arc<Store>>,
     default: Arc<Store>,
 }
 
 impl Stores {
     /// Gathers the stores; `None` when `default` names none of them.
-    pub fn new(stores: Vec<Store>, default: &str) -> Option<Self> {
+    pub(crate) fn new(stores: Vec<Store>, default: &str) -> Option<Self> {
         let by_name: BTreeMap<_, _> = stores
             .into_iter()
             .map(|s| (s.name().to_owned(), Arc::new(s)))
@@ -53,22 +52,22 @@ impl Stores {
     }
 
     /// The store of that name.
-    pub fn find(&self, name: &str) -> Option<&Arc<Store>> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Store>> {
         self.by_name.get(name)
     }
 
     /// The store of uploads that name none.
-    pub fn default(&self) -> &Arc<Store> {
+    pub(crate) fn default(&self) -> &Arc<Store> {
         &self.default
     }
 
     /// Every store, in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Store>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Store>> {
         self.by_name.values()
     }
 
     /// Sorts names of stores as `stores` shows them and downloads try them: heaviest first, then by name.
-    pub fn by_weight<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    pub(crate) fn by_weight<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
         let mut names: Vec<&str> = names.collect();
         names.sort_by_key(|name| (-self.find(name).map_or(0, |s| s.options.weight), *name));
         names
@@ -76,7 +75,7 @@ impl Stores {
 }
 
 /// One configured store.
-pub struct Store {
+pub(crate) struct Store {
     name: String,
     client: aws_sdk_s3::Client,
     options: Options,
@@ -111,7 +110,7 @@ impl Store {
     ///
     /// # Errors
     /// When a file of the configuration (certificates, credentials) cannot be read.
-    pub async fn connect(
+    pub(crate) async fn connect(
         name: &str,
         config: &config::Store,
         metrics: Arc<Metrics>,
@@ -126,37 +125,37 @@ impl Store {
     }
 
     /// The configured name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// What the operator says of it.
-    pub fn description(&self) -> &str {
+    pub(crate) fn description(&self) -> &str {
         &self.options.description
     }
 
     /// Its place in the order of reading; heavier is read first.
-    pub fn weight(&self) -> i32 {
+    pub(crate) fn weight(&self) -> i32 {
         self.options.weight
     }
 
     /// Where the object of a key is, as a URL without credentials.
-    pub fn location(&self, key: &str) -> String {
+    pub(crate) fn location(&self, key: &str) -> String {
         format!("{}/{key}", self.options.location_base)
     }
 
     /// Smallest size of an upload's parts, bytes.
-    pub fn part_size(&self) -> u64 {
+    pub(crate) fn part_size(&self) -> u64 {
         self.options.part_size
     }
 
     /// How many parts of one upload are sent at once.
-    pub fn parts_in_flight(&self) -> usize {
+    pub(crate) fn parts_in_flight(&self) -> usize {
         self.options.parts_in_flight
     }
 
     /// What every key of this store begins with.
-    pub fn prefix(&self) -> &str {
+    pub(crate) fn prefix(&self) -> &str {
         &self.options.prefix
     }
 

@@ -8,16 +8,16 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident ($unknown:ident: $text:literal) { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name {
+        pub(crate) enum $name {
             $($(#[$variant_doc])* $variant,)+
         }
 
         impl $name {
             /// Every one, in the order of the task schema.
-            pub const ALL: [$name; [$($word),+].len()] = [$($name::$variant),+];
+            pub(crate) const ALL: [$name; [$($word),+].len()] = [$($name::$variant),+];
 
             /// The word on the wire and in the catalog.
-            pub fn as_str(self) -> &'static str {
+            pub(crate) fn as_str(self) -> &'static str {
                 match self {
                     $($name::$variant => $word,)+
                 }
@@ -33,7 +33,7 @@ macro_rules! words {
         #[doc = concat!("The text names no ", $text, ".")]
         #[derive(Debug, thiserror::Error, PartialEq, Eq)]
         #[error("unknown {}", $text)]
-        pub struct $unknown;
+        pub(crate) struct $unknown;
 
         impl FromStr for $name {
             type Err = $unknown;

@@ -2,7 +2,7 @@
 //!
 //! Metrics are declared in one file, `metrics.rs`, and described in `docs/metrics.md`.
 
-pub mod body;
-pub mod labels;
-pub mod logs;
-pub mod metrics;
+pub(crate) mod body;
+pub(crate) mod labels;
+pub(crate) mod logs;
+pub(crate) mod metrics;

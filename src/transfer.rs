@@ -38,19 +38,18 @@ use crate::store::{self, Stores};
 use crate::telemetry::labels::UploadOutcome;
 use crate::telemetry::metrics::Metrics;
 
-pub use cleanup::Settled;
+pub(crate) use cleanup::Settled;
 pub(crate) use cleanup::{log_deferred, remove_garbage};
-pub use deliver::Delivery;
 pub(crate) use formats::FormatRules;
-pub use ingest::Ingest;
-pub use plan::largest_part;
+pub(crate) use ingest::Ingest;
+pub(crate) use plan::largest_part;
 
 use budget::Budget;
 use digest::DigestPool;
 
 /// Why an upload or download did not happen.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The catalog refused or failed.
     #[error(transparent)]
     Catalog(#[from] catalog::Error),
@@ -148,11 +147,11 @@ impl Error {
 }
 
 /// The result of a transfer.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What the site allows.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// Most bytes of an image.
     pub size_cap: u64,
     /// Algorithm of `os_hash_value`.
@@ -172,7 +171,7 @@ pub struct Rules {
 }
 
 /// Moves image data; one per process, shared by handlers and jobs.
-pub struct Transfers {
+pub(crate) struct Transfers {
     catalog: Catalog,
     stores: Arc<Stores>,
     metrics: Arc<Metrics>,
@@ -185,7 +184,12 @@ pub struct Transfers {
 
 impl Transfers {
     /// Puts the parts together. Nothing runs yet.
-    pub fn new(catalog: Catalog, stores: Arc<Stores>, metrics: Arc<Metrics>, rules: Rules) -> Self {
+    pub(crate) fn new(
+        catalog: Catalog,
+        stores: Arc<Stores>,
+        metrics: Arc<Metrics>,
+        rules: Rules,
+    ) -> Self {
         Self {
             budget: Budget::new(
                 rules.memory_budget,
@@ -204,17 +208,17 @@ impl Transfers {
     }
 
     /// The configured stores.
-    pub fn stores(&self) -> &Stores {
+    pub(crate) fn stores(&self) -> &Stores {
         &self.stores
     }
 
     /// Most bytes of an image.
-    pub fn size_cap(&self) -> u64 {
+    pub(crate) fn size_cap(&self) -> u64 {
         self.rules.size_cap
     }
 
     /// Waits up to `grace` for the transfers under way, then rolls back the uploads that are left.
-    pub async fn drain(&self, grace: Duration) {
+    pub(crate) async fn drain(&self, grace: Duration) {
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait())
             .await

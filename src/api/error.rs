@@ -27,7 +27,7 @@ const PATCH_TYPES: &str = "application/openstack-images-v2.0-json-patch, \
 
 /// A request that is not carried out.
 #[derive(Debug)]
-pub enum Error {
+pub(super) enum Error {
     /// 400.
     BadRequest(String),
     /// 401, with the challenge for the client.
@@ -96,12 +96,12 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 
 impl Error {
     /// 404 in the words of the image API.
-    pub fn image_not_found(id: &str) -> Self {
+    pub(super) fn image_not_found(id: &str) -> Self {
         Error::NotFound(format!("No image found with ID {id}"))
     }
 
     /// 403 for a rule that says no.
-    pub fn not_allowed(rule: Rule) -> Self {
+    pub(super) fn not_allowed(rule: Rule) -> Self {
         Error::denied(rule.as_str())
     }
 

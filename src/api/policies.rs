@@ -7,7 +7,7 @@ use crate::policy::Policy;
 
 /// Where the rules of a request come from.
 #[derive(Debug)]
-pub enum Policies {
+pub(crate) enum Policies {
     /// The defaults alone.
     Defaults(Arc<Policy>),
     /// A file over them.
@@ -20,7 +20,7 @@ impl Policies {
     /// # Errors
     ///
     /// When it cannot be read or is no map of rules. A rule that is wrong by itself is logged and never fulfilled.
-    pub fn open(config: &Config) -> Result<Self, Faults> {
+    pub(crate) fn open(config: &Config) -> Result<Self, Faults> {
         match &config.policy.file {
             None => Ok(Self::Defaults(Arc::new(Policy::defaults()))),
             Some(path) => Watched::open(path, "the policy file", parse).map(Self::File),
@@ -28,7 +28,7 @@ impl Policies {
     }
 
     /// The rules now, at most a second old.
-    pub async fn current(&self) -> Arc<Policy> {
+    pub(crate) async fn current(&self) -> Arc<Policy> {
         match self {
             Self::Defaults(policy) => Arc::clone(policy),
             Self::File(file) => file.current().await,

@@ -13,7 +13,7 @@ use crate::policy::{Access, Format, Protections};
 ///
 /// # Errors
 /// When it cannot be read or is wrong: the service does not start then, since everything would lie open.
-pub fn open(config: &Config) -> Result<Option<Protections>, Faults> {
+pub(crate) fn open(config: &Config) -> Result<Option<Protections>, Faults> {
     let Some(path) = &config.images.property_protection_file else {
         return Ok(None);
     };

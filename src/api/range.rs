@@ -5,7 +5,7 @@ use crate::store::ByteSpan;
 
 /// A single range as written, not yet held against a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RangeSpec {
+pub(super) enum RangeSpec {
     /// `a-b`: both included.
     FromTo(u64, u64),
     /// `a-`: to the end.
@@ -16,7 +16,7 @@ pub enum RangeSpec {
 
 /// The header cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RangeError {
+pub(super) enum RangeError {
     /// Not a range of bytes, or its end lies before its start. Answered 416, where RFC 9110 would ignore the header.
     Malformed,
     /// More than one range: 400.
@@ -25,13 +25,13 @@ pub enum RangeError {
 
 /// No byte of the image is in the range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unsatisfiable;
+pub(super) struct Unsatisfiable;
 
 /// Reads a `Range` header.
 ///
 /// # Errors
 /// [`RangeError`].
-pub fn parse(header: &str) -> Result<RangeSpec, RangeError> {
+pub(super) fn parse(header: &str) -> Result<RangeSpec, RangeError> {
     let (unit, ranges) = header.split_once('=').ok_or(RangeError::Malformed)?;
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return Err(RangeError::Malformed);
@@ -47,7 +47,7 @@ pub fn parse(header: &str) -> Result<RangeSpec, RangeError> {
 ///
 /// # Errors
 /// [`RangeError::Malformed`].
-pub fn parse_legacy(header: &str) -> Result<RangeSpec, RangeError> {
+pub(super) fn parse_legacy(header: &str) -> Result<RangeSpec, RangeError> {
     let mut words = header.split_ascii_whitespace();
     let (Some(unit), Some(range), None) = (words.next(), words.next(), words.next()) else {
         return Err(RangeError::Malformed);
@@ -87,7 +87,7 @@ fn number(text: &str) -> Result<u64, RangeError> {
 ///
 /// # Errors
 /// [`Unsatisfiable`] when no byte is left, as for every range of an empty image.
-pub fn resolve(spec: RangeSpec, size: u64) -> Result<ByteSpan, Unsatisfiable> {
+pub(super) fn resolve(spec: RangeSpec, size: u64) -> Result<ByteSpan, Unsatisfiable> {
     let end = size.checked_sub(1).ok_or(Unsatisfiable)?;
     let span = match spec {
         RangeSpec::FromTo(first, last) => ByteSpan {

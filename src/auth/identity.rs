@@ -5,7 +5,7 @@ const CHAIN: [&str; 3] = ["admin", "member", "reader"];
 
 /// A caller that has been recognised.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The user.
     pub user_id: String,
     /// The project the caller acts for; none for a token without a project.

@@ -46,7 +46,7 @@ use credentials::LoginScope;
 use error::Error as LookupError;
 use flights::Flights;
 use limits::Limits;
-pub use limits::ProjectLimits;
+pub(crate) use limits::ProjectLimits;
 use session::{Session, Sessions};
 use token::Token;
 
@@ -73,7 +73,7 @@ enum Expiry {
 }
 
 /// Recognises callers by their Keystone tokens.
-pub struct Keystone {
+pub(crate) struct Keystone {
     /// The value of `WWW-Authenticate`.
     challenge: String,
     service_token_roles: Vec<String>,
@@ -100,7 +100,7 @@ struct Inner {
 
 /// What `oriel check` tells of Keystone.
 #[derive(Debug)]
-pub struct KeystoneProbe {
+pub(crate) struct KeystoneProbe {
     /// Where tokens are validated.
     pub endpoint: String,
     /// The roles of the service's own token.
@@ -113,7 +113,7 @@ impl Keystone {
     /// # Errors
     ///
     /// What is wrong with the credentials or the certificate authorities.
-    pub fn open(options: &Options, metrics: &Arc<Metrics>) -> Result<Self, Faults> {
+    pub(crate) fn open(options: &Options, metrics: &Arc<Metrics>) -> Result<Self, Faults> {
         let auth_url = options
             .auth_url
             .as_deref()
@@ -183,7 +183,7 @@ impl Keystone {
     /// # Errors
     ///
     /// Whatever keeps the service from either.
-    pub async fn probe(&self) -> Result<KeystoneProbe, Error> {
+    pub(crate) async fn probe(&self) -> Result<KeystoneProbe, Error> {
         let probing = async {
             let session = self.inner.sessions.current().await?;
             let answer = self

@@ -11,7 +11,7 @@ use super::tokens::TokenSet;
 
 /// The tokens of a file, kept up with it.
 #[derive(Debug)]
-pub struct TokenFile(Watched<TokenSet>);
+pub(crate) struct TokenFile(Watched<TokenSet>);
 
 impl TokenFile {
     /// Reads the file.
@@ -19,12 +19,12 @@ impl TokenFile {
     /// # Errors
     ///
     /// Everything that is wrong with it.
-    pub fn open(path: &Path) -> Result<Self, Faults> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Faults> {
         Watched::open(path, "the file of tokens", TokenSet::parse).map(Self)
     }
 
     /// Who holds the token, unless it has expired.
-    pub async fn find(&self, token: &str) -> Option<Identity> {
+    pub(crate) async fn find(&self, token: &str) -> Option<Identity> {
         let tokens = self.0.current().await;
         tokens.find(token, OffsetDateTime::now_utc()).cloned()
     }

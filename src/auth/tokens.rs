@@ -26,7 +26,7 @@ pub fn hash(token: &str) -> String {
 
 /// The tokens of a file.
 #[derive(Debug, Default)]
-pub struct TokenSet(HashMap<Digest, Entry>);
+pub(crate) struct TokenSet(HashMap<Digest, Entry>);
 
 #[derive(Debug)]
 struct Entry {
@@ -40,7 +40,7 @@ impl TokenSet {
     /// # Errors
     ///
     /// Everything that is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, Faults> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Faults> {
         parse(text, |root| {
             let mut names = BTreeMap::new();
             let mut set = Self::default();
@@ -63,20 +63,10 @@ impl TokenSet {
     }
 
     /// Who holds the token, unless it has expired.
-    pub fn find(&self, token: &str, now: OffsetDateTime) -> Option<&Identity> {
+    pub(crate) fn find(&self, token: &str, now: OffsetDateTime) -> Option<&Identity> {
         let entry = self.0.get(&Digest::of(token))?;
         let expired = entry.expires.is_some_and(|Expiry(end)| end <= now);
         (!expired).then_some(&entry.identity)
-    }
-
-    /// How many tokens there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is no token.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 
@@ -181,7 +171,7 @@ pub(super) mod tests {
     fn tokens_are_found_by_themselves_and_not_by_their_hash() {
         let set = TokenSet::parse(&(entry("a", "alpha", "") + &entry("b", "beta", ""))).unwrap();
         let now = at("2026-01-01T00:00:00Z");
-        assert_eq!(set.len(), 2);
+        assert_eq!(set.0.len(), 2);
         assert_eq!(set.find("beta", now).unwrap().user_id, "user-of-b");
         assert_eq!(set.find(&hash("beta"), now), None);
         assert_eq!(set.find("", now), None);
@@ -207,7 +197,7 @@ pub(super) mod tests {
 
     #[test]
     fn empty_file_has_no_tokens() {
-        assert!(TokenSet::parse("").unwrap().is_empty());
+        assert!(TokenSet::parse("").unwrap().0.is_empty());
     }
 
     #[test]

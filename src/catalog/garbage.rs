@@ -13,7 +13,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// An object and perhaps an open multipart upload to be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Garbage {
+pub(crate) struct Garbage {
     /// The store that holds it.
     pub store: StoreId,
     /// The object's key.
@@ -24,7 +24,7 @@ pub struct Garbage {
 
 /// What is known of an unfinished multipart upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OpenParts {
+pub(crate) enum OpenParts {
     /// The object was published: nothing is open.
     None,
     /// This multipart upload may be open.
@@ -57,7 +57,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`super::Error::Unavailable`].
-    pub async fn list_garbage(
+    pub(crate) async fn list_garbage(
         &self,
         store: &StoreId,
         until: Micros,
@@ -86,7 +86,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`super::Error::Unavailable`].
-    pub async fn count_garbage(&self) -> Result<Vec<(StoreId, u64)>> {
+    pub(crate) async fn count_garbage(&self) -> Result<Vec<(StoreId, u64)>> {
         let rows = sqlx::query("SELECT store, COUNT(*) AS waiting FROM garbage GROUP BY store")
             .fetch_all(self.db.reader())
             .await?;
@@ -104,7 +104,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`super::Error::Unavailable`]; the rows stay and the removals are tried again, which does no harm.
-    pub async fn forget_garbage(&self, items: &[&Garbage], until: Micros) -> Result<()> {
+    pub(crate) async fn forget_garbage(&self, items: &[&Garbage], until: Micros) -> Result<()> {
         self.alter_garbage(
             "DELETE FROM garbage WHERE due_at <= $1 AND store = $2 AND object_key = $3",
             until,
@@ -117,7 +117,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`super::Error::Unavailable`].
-    pub async fn defer_garbage(&self, items: &[&Garbage]) -> Result<()> {
+    pub(crate) async fn defer_garbage(&self, items: &[&Garbage]) -> Result<()> {
         let again = i64::try_from(AGAIN_AFTER.as_micros()).unwrap_or(i64::MAX);
         self.alter_garbage(
             "UPDATE garbage SET due_at = $1 WHERE due_at < $1 AND store = $2 AND object_key = $3",

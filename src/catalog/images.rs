@@ -17,7 +17,7 @@ const LARGE_READ: u64 = 4 * 1024 * 1024;
 
 /// The two ends of deactivation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
+pub(crate) enum Activation {
     /// Data only for administrators.
     Deactivated,
     /// Data for everybody who may download.
@@ -26,7 +26,7 @@ pub enum Activation {
 
 /// A record as a client wants it.
 #[derive(Debug)]
-pub struct Change {
+pub(crate) struct Change {
     /// What it may write.
     pub attributes: Attributes,
     /// Copies of the data that the image shall no longer have.
@@ -47,7 +47,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the record is not cached and the database does not answer.
-    pub async fn find_image(&self, id: &ImageId) -> Result<Option<Arc<Image>>> {
+    pub(crate) async fn find_image(&self, id: &ImageId) -> Result<Option<Arc<Image>>> {
         if let Some(image) = self.cache.get(id) {
             self.metrics.cache_hit();
             return Ok(Some(image));
@@ -80,7 +80,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::Taken`] when the id was ever used, also by a deleted or foreign image (contract 4.4);
     /// [`Error::OverLimit`].
-    pub async fn create_image(&self, image: Image, limits: Limits) -> Result<Arc<Image>> {
+    pub(crate) async fn create_image(&self, image: Image, limits: Limits) -> Result<Arc<Image>> {
         let this = self.clone();
         self.detached(async move {
             let mut tx = this.db.write().await?;
@@ -100,7 +100,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Missing`]; the inner error is the refusal, with which nothing is changed.
-    pub async fn update_image<E: Send + 'static>(
+    pub(crate) async fn update_image<E: Send + 'static>(
         &self,
         id: &ImageId,
         change: impl FnOnce(&Image) -> Result<Change, E> + Send + 'static,
@@ -138,7 +138,12 @@ impl Catalog {
     ///
     /// # Errors
     /// What `judge` says; [`Error::Missing`]; [`Error::Transition`] from any other status.
-    pub async fn activate_image(&self, id: &ImageId, to: Activation, judge: Judge) -> Result<()> {
+    pub(crate) async fn activate_image(
+        &self,
+        id: &ImageId,
+        to: Activation,
+        judge: Judge,
+    ) -> Result<()> {
         let (this, id) = (self.clone(), id.clone());
         let (from, to) = match to {
             Activation::Deactivated => (Status::Active, Status::Deactivated),
@@ -174,7 +179,7 @@ impl Catalog {
     /// # Errors
     /// What `judge` says; [`Error::Missing`] when there is no such image or copy, [`Error::Transition`] unless the image
     /// is active, [`Error::LastLocation`].
-    pub async fn delete_location(
+    pub(crate) async fn delete_location(
         &self,
         id: &ImageId,
         store: &StoreId,
@@ -216,7 +221,7 @@ impl Catalog {
     ///
     /// # Errors
     /// What `judge` says; [`Error::Missing`], [`Error::Protected`], or a status that may not be deleted.
-    pub async fn delete_image(&self, id: &ImageId, judge: Judge) -> Result<Vec<Garbage>> {
+    pub(crate) async fn delete_image(&self, id: &ImageId, judge: Judge) -> Result<Vec<Garbage>> {
         let (this, id) = (self.clone(), id.clone());
         self.detached(async move {
             let result = this.delete_in_transaction(&id, judge).await;

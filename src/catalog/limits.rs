@@ -11,7 +11,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// The limits of one project; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// The site's quota, bytes: data once per copy, uploads under way included.
     pub storage_quota: Option<u64>,
     /// `image_size_total` of the identity service, MiB: the same sum.
@@ -24,7 +24,7 @@ pub struct Limits {
 
 /// What a project holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Bytes of data, once per copy, and of what uploads under way have reserved.
     pub bytes: u64,
     /// Images, whatever their status.
@@ -35,7 +35,7 @@ pub struct Usage {
 
 impl Usage {
     /// Bytes as whole MiB, which limits are counted in.
-    pub fn mib(&self) -> u64 {
+    pub(crate) fn mib(&self) -> u64 {
         self.bytes / MIB
     }
 }
@@ -45,7 +45,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
+    pub(crate) async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
         let mut reader = self.db.reader().acquire().await?;
         Ok(Usage {
             bytes: bytes(&mut reader, owner).await?,

@@ -20,11 +20,11 @@ use crate::image::{Image, MemberStatus, Micros, ProjectId, Visibility};
 use condition::Condition;
 use plan::Counter;
 use query::{Found, Part, segments};
-pub use records::Listed;
+pub(crate) use records::Listed;
 
 /// Whose images a list holds (contract 4.9, scoping).
 #[derive(Debug, Clone)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// The caller's own project.
     pub project: Option<ProjectId>,
     /// Administrators see every project's images.
@@ -37,7 +37,7 @@ pub struct Scope {
 
 /// Which visibilities a list holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
+pub(crate) enum Audience {
     /// Everything the caller may see but community images of others or of nobody, and shared ones of nobody.
     Default,
     /// Everything the caller may see.
@@ -48,7 +48,7 @@ pub enum Audience {
 
 /// A text column that can be filtered on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TextColumn {
+pub(crate) enum TextColumn {
     /// `id`.
     Id,
     /// `name`.
@@ -87,7 +87,7 @@ impl TextColumn {
 
 /// A number or time column that can be filtered on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NumberColumn {
+pub(crate) enum NumberColumn {
     /// `size`, bytes.
     Size,
     /// `virtual_size`, bytes.
@@ -117,7 +117,7 @@ impl NumberColumn {
 
 /// How a column is compared with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
+pub(crate) enum Comparison {
     /// Equal.
     Equal,
     /// Not equal.
@@ -147,7 +147,7 @@ impl Comparison {
 
 /// One condition; a list fulfils all of its filters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Filter {
+pub(crate) enum Filter {
     /// The column has one of these values.
     Text(TextColumn, Vec<String>),
     /// The column compares so with the number; times are in microseconds, and the column is compared as clients see it, in
@@ -163,7 +163,7 @@ pub enum Filter {
 
 /// A column that lists can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SortKey {
+pub(crate) enum SortKey {
     /// `name`.
     Name,
     /// `status`.
@@ -184,10 +184,10 @@ pub enum SortKey {
 
 impl SortKey {
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 8;
 
     /// The key of this name in a query.
-    pub fn find(name: &str) -> Option<Self> {
+    pub(crate) fn find(name: &str) -> Option<Self> {
         const ALL: [SortKey; SortKey::COUNT] = [
             SortKey::Name,
             SortKey::Status,
@@ -256,7 +256,7 @@ impl SortValue {
 
 /// Ascending or descending; null sorts lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// Smallest first.
     Ascending,
     /// Greatest first.
@@ -274,7 +274,7 @@ impl Direction {
 
 /// One page to ask for.
 #[derive(Debug, Clone)]
-pub struct Page {
+pub(crate) struct Page {
     /// Whose images.
     pub scope: Scope,
     /// Hidden images instead of the others.
@@ -294,7 +294,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`super::Error::Unavailable`].
-    pub async fn list_images(&self, page: Page) -> Result<Listed> {
+    pub(crate) async fn list_images(&self, page: Page) -> Result<Listed> {
         self.list_images_driven_by(page, plan::FEW).await
     }
 

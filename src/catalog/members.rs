@@ -11,7 +11,7 @@ use crate::image::{Image, ImageId, MemberStatus, Micros, ProjectId, Visibility};
 
 /// A project an image is shared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     /// The image.
     pub image: ImageId,
     /// The project.
@@ -29,7 +29,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn list_members(&self, image: &ImageId) -> Result<Vec<Member>> {
+    pub(crate) async fn list_members(&self, image: &ImageId) -> Result<Vec<Member>> {
         let rows =
             sqlx::query("SELECT * FROM image_members WHERE image_id = $1 ORDER BY member_id")
                 .bind(image.as_str())
@@ -42,7 +42,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn find_member(
+    pub(crate) async fn find_member(
         &self,
         image: &ImageId,
         project: &ProjectId,
@@ -60,7 +60,7 @@ impl Catalog {
     /// # Errors
     /// What `judge` says; [`Error::Missing`]; [`Error::NotShared`]; [`Error::Taken`] when it is a member already; [`Error::TooManyMembers`]
     /// over `quota` members, `None` being no limit. Nothing is changed then.
-    pub async fn create_member(
+    pub(crate) async fn create_member(
         &self,
         image: &ImageId,
         project: &ProjectId,
@@ -104,7 +104,7 @@ impl Catalog {
     ///
     /// # Errors
     /// What `judge` says; [`Error::Missing`] without the image or the row; [`Error::NotShared`].
-    pub async fn update_member(
+    pub(crate) async fn update_member(
         &self,
         image: &ImageId,
         project: &ProjectId,
@@ -136,7 +136,7 @@ impl Catalog {
     ///
     /// # Errors
     /// What `judge` says; [`Error::Missing`] without the image or the row; [`Error::NotShared`].
-    pub async fn delete_member(
+    pub(crate) async fn delete_member(
         &self,
         image: &ImageId,
         project: &ProjectId,

@@ -16,12 +16,12 @@ use crate::image::{Micros, Viewer};
 use crate::metadef::{
     Association, Attributes, Contents, Dated, Definition, Namespace, NamespaceVisibility, Part,
 };
-pub use load::{Loaded, OnExisting};
-pub use parts::{PartPage, PartSortKey};
+pub(crate) use load::{Loaded, OnExisting};
+pub(crate) use parts::{PartPage, PartSortKey};
 
 /// A column that namespaces can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NamespaceSortKey {
+pub(crate) enum NamespaceSortKey {
     /// `namespace`, the name.
     Name,
     /// `created_at`.
@@ -32,7 +32,7 @@ pub enum NamespaceSortKey {
 
 impl NamespaceSortKey {
     /// The key of this name in a query.
-    pub fn find(name: &str) -> Option<Self> {
+    pub(crate) fn find(name: &str) -> Option<Self> {
         match name {
             "namespace" => Some(NamespaceSortKey::Name),
             "created_at" => Some(NamespaceSortKey::CreatedAt),
@@ -52,7 +52,7 @@ impl NamespaceSortKey {
 
 /// One page of namespaces to ask for.
 #[derive(Debug, Clone)]
-pub struct NamespacePage {
+pub(crate) struct NamespacePage {
     /// Only namespaces this caller sees.
     pub viewer: Viewer,
     /// Only namespaces of this visibility.
@@ -74,7 +74,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn find_namespace(&self, name: &str) -> Result<Option<Namespace>> {
+    pub(crate) async fn find_namespace(&self, name: &str) -> Result<Option<Namespace>> {
         let row = sqlx::query("SELECT * FROM metadef_namespaces WHERE name = $1")
             .bind(name)
             .fetch_optional(self.db.reader())
@@ -86,7 +86,10 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn list_namespaces(&self, page: NamespacePage) -> Result<Vec<(Namespace, Contents)>> {
+    pub(crate) async fn list_namespaces(
+        &self,
+        page: NamespacePage,
+    ) -> Result<Vec<(Namespace, Contents)>> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM metadef_namespaces WHERE TRUE");
         push_filters(&mut query, &page);
         let key = page.sort_key.as_sql();
@@ -116,7 +119,10 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Taken`] when any namespace has the name, or two parts of a kind have one.
-    pub async fn create_namespace(&self, definition: Definition) -> Result<(Namespace, Contents)> {
+    pub(crate) async fn create_namespace(
+        &self,
+        definition: Definition,
+    ) -> Result<(Namespace, Contents)> {
         let this = self.clone();
         self.detached(async move {
             let mut tx = this.db.write().await?;
@@ -140,7 +146,11 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Missing`]; [`Error::Taken`] when another namespace has the new name.
-    pub async fn update_namespace(&self, id: &str, attributes: Attributes) -> Result<Namespace> {
+    pub(crate) async fn update_namespace(
+        &self,
+        id: &str,
+        attributes: Attributes,
+    ) -> Result<Namespace> {
         let (this, id) = (self.clone(), id.to_owned());
         self.detached(async move {
             let mut tx = this.db.write().await?;
@@ -155,7 +165,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Missing`]; [`Error::Protected`].
-    pub async fn delete_namespace(&self, id: &str) -> Result<()> {
+    pub(crate) async fn delete_namespace(&self, id: &str) -> Result<()> {
         let (this, id) = (self.clone(), id.to_owned());
         self.detached(async move {
             let mut tx = this.unprotected(&id).await?;

@@ -11,7 +11,7 @@ use crate::task::{TaskStatus, TaskType};
 
 /// A task (contract 6.6).
 #[derive(Debug, Clone, PartialEq)]
-pub struct Task {
+pub(crate) struct Task {
     /// Its id, a UUID.
     pub id: String,
     /// What it does.
@@ -42,7 +42,7 @@ pub struct Task {
 
 /// A column that tasks can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TaskSortKey {
+pub(crate) enum TaskSortKey {
     /// `id`.
     Id,
     /// `type`.
@@ -59,7 +59,7 @@ pub enum TaskSortKey {
 
 impl TaskSortKey {
     /// The key of this name in a query.
-    pub fn find(name: &str) -> Option<Self> {
+    pub(crate) fn find(name: &str) -> Option<Self> {
         [
             TaskSortKey::Id,
             TaskSortKey::Type,
@@ -86,7 +86,7 @@ impl TaskSortKey {
 
 /// One page of tasks to ask for.
 #[derive(Debug, Clone)]
-pub struct TaskPage {
+pub(crate) struct TaskPage {
     /// Only tasks of this project.
     pub owner: Option<ProjectId>,
     /// Only tasks in this status.
@@ -111,7 +111,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`super::Error::Unavailable`].
-    pub async fn find_task(&self, id: &str) -> Result<Option<Task>> {
+    pub(crate) async fn find_task(&self, id: &str) -> Result<Option<Task>> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM tasks WHERE id = ");
         query
             .push_bind(id)
@@ -127,7 +127,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`super::Error::Unavailable`].
-    pub async fn list_tasks(&self, page: TaskPage) -> Result<Vec<Task>> {
+    pub(crate) async fn list_tasks(&self, page: TaskPage) -> Result<Vec<Task>> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM tasks WHERE ");
         query.push(ALIVE).push_bind(now()).push(")");
         if let Some(owner) = &page.owner {
@@ -167,7 +167,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`super::Error::Unavailable`].
-    pub async fn list_image_tasks(
+    pub(crate) async fn list_image_tasks(
         &self,
         image: &ImageId,
         owner: Option<&ProjectId>,

@@ -25,7 +25,7 @@ const LATEST_PUBLICATION: Duration = Duration::from_secs(15 * 60);
 
 /// What an upload needs to begin.
 #[derive(Debug, Clone)]
-pub struct NewUpload {
+pub(crate) struct NewUpload {
     /// The new attempt.
     pub attempt: AttemptId,
     /// The image it is for.
@@ -44,7 +44,7 @@ pub struct NewUpload {
 
 /// An attempt as its row has it.
 #[derive(Debug, Clone)]
-pub struct Upload {
+pub(crate) struct Upload {
     /// The attempt.
     pub attempt: AttemptId,
     /// The image it is for.
@@ -61,7 +61,7 @@ pub struct Upload {
 
 /// The reviewed result, recorded before the store is told to publish the object: recovery compares the object with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
+pub(crate) struct Intent {
     /// What the record will say of the data.
     pub facts: DataFacts,
     /// What the data was judged as; `None` in a row of a release before this field.
@@ -71,14 +71,14 @@ pub struct Intent {
 
 /// The formats of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Formats {
+pub(crate) struct Formats {
     disk: Option<String>,
     container: Option<String>,
 }
 
 impl Formats {
     /// Those of this record.
-    pub fn of(image: &Image) -> Self {
+    pub(crate) fn of(image: &Image) -> Self {
         Self {
             disk: image.disk_format.clone(),
             container: image.container_format.clone(),
@@ -88,7 +88,7 @@ impl Formats {
 
 /// What became of a reservation.
 #[derive(Debug)]
-pub enum Reserved {
+pub(crate) enum Reserved {
     /// So many bytes are reserved in all.
     Bytes(u64),
     /// Nothing has changed. The quota is full, but not only with what is there: other uploads of the owner have reserved
@@ -107,7 +107,7 @@ impl Catalog {
     /// # Errors
     /// What `judge` says; [`Error::Transition`] for the loser of a race, [`Error::OverQuota`], [`Error::OverLimit`], [`Error::FormatsMissing`],
     /// [`Error::Missing`]; nothing is changed then.
-    pub async fn begin_upload(&self, new: NewUpload, judge: Judge) -> Result<Arc<Image>> {
+    pub(crate) async fn begin_upload(&self, new: NewUpload, judge: Judge) -> Result<Arc<Image>> {
         let this = self.clone();
         self.detached(async move {
             let lease = this.leases.begin(&new.attempt, new.lease);
@@ -147,7 +147,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::LeaseLost`] when the row is gone.
-    pub async fn renew_lease(&self, attempt: &AttemptId, lease: Duration) -> Result<()> {
+    pub(crate) async fn renew_lease(&self, attempt: &AttemptId, lease: Duration) -> Result<()> {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
@@ -171,7 +171,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::OverQuota`], [`Error::OverLimit`]; [`Error::LeaseLost`].
-    pub async fn reserve(
+    pub(crate) async fn reserve(
         &self,
         attempt: &AttemptId,
         bytes: u64,
@@ -204,7 +204,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::LeaseLost`].
-    pub async fn note_multipart(&self, attempt: &AttemptId, upload_id: &str) -> Result<()> {
+    pub(crate) async fn note_multipart(&self, attempt: &AttemptId, upload_id: &str) -> Result<()> {
         let (this, attempt, upload_id) = (self.clone(), attempt.clone(), upload_id.to_owned());
         self.detached(async move {
             let mut tx = this.db.write().await?;
@@ -228,7 +228,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::Missing`] when the image was deleted meanwhile, [`Error::OverQuota`], [`Error::OverLimit`],
     /// [`Error::LeaseLost`].
-    pub async fn record_intent(
+    pub(crate) async fn record_intent(
         &self,
         attempt: &AttemptId,
         intent: &Intent,
@@ -266,7 +266,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::Missing`] when the image was deleted meanwhile; [`Error::Changed`] when it has other formats than the data
     /// was judged as; [`Error::LeaseLost`]. Nothing is changed then.
-    pub async fn finish_upload(
+    pub(crate) async fn finish_upload(
         &self,
         attempt: &AttemptId,
         intent: &Intent,
@@ -321,7 +321,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`]; the lease will run out and recovery does the same.
-    pub async fn roll_back(&self, attempt: &AttemptId) -> Result<Option<Garbage>> {
+    pub(crate) async fn roll_back(&self, attempt: &AttemptId) -> Result<Option<Garbage>> {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
@@ -360,7 +360,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn list_abandoned_uploads(&self) -> Result<Vec<Upload>> {
+    pub(crate) async fn list_abandoned_uploads(&self) -> Result<Vec<Upload>> {
         let rows = sqlx::query("SELECT * FROM uploads ORDER BY lease_until")
             .fetch_all(self.db.reader())
             .await?;
@@ -386,7 +386,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn is_upload_known(&self, attempt: &AttemptId) -> Result<bool> {
+    pub(crate) async fn is_upload_known(&self, attempt: &AttemptId) -> Result<bool> {
         let row = sqlx::query("SELECT 1 FROM uploads WHERE attempt_id = $1")
             .bind(attempt.as_str())
             .fetch_optional(self.db.reader())

@@ -12,7 +12,7 @@ const INTEGER_MAX: i64 = i32::MAX as i64;
 
 /// What the site allows in a record.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules<'a> {
+pub(crate) struct Rules<'a> {
     /// Names allowed for `disk_format`.
     pub disk_formats: &'a [String],
     /// Names allowed for `container_format`.
@@ -27,7 +27,7 @@ pub struct Rules<'a> {
 
 /// Why a change is refused, by what the client may do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// The value does not fit the schema.
     Malformed,
     /// The attribute is not the client's to write, or the name is reserved.
@@ -41,7 +41,7 @@ pub enum Reason {
 /// A refused body: names the field and the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct InvalidImage {
+pub(crate) struct InvalidImage {
     /// The class of the refusal.
     pub reason: Reason,
     /// A sentence for the client.
@@ -77,7 +77,7 @@ pub(super) fn malformed(field: &str, rule: &str) -> InvalidImage {
 
 /// The attributes clients write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Attributes {
+pub(crate) struct Attributes {
     /// See [`Image::name`].
     pub name: Option<String>,
     /// See [`Image::visibility`].
@@ -104,7 +104,7 @@ pub struct Attributes {
 
 impl Attributes {
     /// Those of a record.
-    pub fn of(image: &Image) -> Self {
+    pub(crate) fn of(image: &Image) -> Self {
         Self {
             name: image.name.clone(),
             visibility: image.visibility,
@@ -121,7 +121,7 @@ impl Attributes {
     }
 
     /// Writes them into a record and leaves the rest of it alone.
-    pub fn write_to(self, image: &mut Image) {
+    pub(crate) fn write_to(self, image: &mut Image) {
         image.name = self.name;
         image.visibility = self.visibility;
         image.owner = self.owner;
@@ -170,7 +170,7 @@ impl Attributes {
     ///
     /// # Errors
     /// [`Reason::Malformed`] when it is too long, [`Reason::TooMany`] over the quota.
-    pub fn add_tag(&mut self, tag: &str, rules: &Rules<'_>) -> Result<(), InvalidImage> {
+    pub(crate) fn add_tag(&mut self, tag: &str, rules: &Rules<'_>) -> Result<(), InvalidImage> {
         let had = self.tags.len();
         self.tags.insert(short_text("tags", tag)?);
         check_quota(

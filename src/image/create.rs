@@ -10,7 +10,7 @@ use super::{
 
 /// A checked body of `POST /v2/images`: what the client asked for, before policy has spoken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CreateRequest {
+pub(crate) struct CreateRequest {
     /// The id the client chose, if any.
     pub id: Option<ImageId>,
     /// `None` when absent; `Some(None)` when null was asked for, which only administrators may.
@@ -23,7 +23,10 @@ impl CreateRequest {
     ///
     /// # Errors
     /// [`InvalidImage`] with the first rule that is broken, in the contract's order.
-    pub fn parse(body: &Map<String, Value>, rules: &Rules<'_>) -> Result<Self, InvalidImage> {
+    pub(crate) fn parse(
+        body: &Map<String, Value>,
+        rules: &Rules<'_>,
+    ) -> Result<Self, InvalidImage> {
         for name in ["direct_url", "self", "file", "schema", "stores"] {
             if body.contains_key(name) {
                 return Err(InvalidImage::read_only(name));
@@ -48,7 +51,7 @@ impl CreateRequest {
     }
 
     /// Asked visibility; the default is shared.
-    pub fn visibility(&self) -> Visibility {
+    pub(crate) fn visibility(&self) -> Visibility {
         self.attributes.visibility
     }
 
@@ -78,7 +81,7 @@ impl CreateRequest {
     }
 
     /// The new record, in status queued.
-    pub fn into_image(self, id: ImageId, owner: Option<ProjectId>, now: Micros) -> Image {
+    pub(crate) fn into_image(self, id: ImageId, owner: Option<ProjectId>, now: Micros) -> Image {
         let mut image = Image {
             id,
             name: None,

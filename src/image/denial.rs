@@ -2,7 +2,7 @@
 
 /// Why a record may not be written by this caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Denial {
+pub(crate) enum Denial {
     /// The caller may not know of it.
     Hidden,
     /// The caller may read it, and this rule of the policy says no.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// The answer of a project an image is shared with (contract 1.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MemberStatus {
+pub(crate) enum MemberStatus {
     /// No answer yet: the project sees the image by its id, and not in its list.
     Pending,
     /// The image stands in the project's list.
@@ -16,14 +16,14 @@ pub enum MemberStatus {
 
 impl MemberStatus {
     /// Every status, in the order of the member schema.
-    pub const ALL: [MemberStatus; 3] = [
+    pub(crate) const ALL: [MemberStatus; 3] = [
         MemberStatus::Pending,
         MemberStatus::Accepted,
         MemberStatus::Rejected,
     ];
 
     /// The word on the wire and in the catalog.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             MemberStatus::Pending => "pending",
             MemberStatus::Accepted => "accepted",
@@ -41,7 +41,7 @@ impl fmt::Display for MemberStatus {
 /// The text names no member status.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("unknown member status")]
-pub struct UnknownMemberStatus;
+pub(crate) struct UnknownMemberStatus;
 
 impl FromStr for MemberStatus {
     type Err = UnknownMemberStatus;

@@ -5,7 +5,7 @@ mod locations;
 
 use serde_json::{Map, Value};
 
-pub use locations::LocationChange;
+pub(crate) use locations::LocationChange;
 
 use super::attributes::malformed;
 use super::{
@@ -15,7 +15,7 @@ use super::{
 
 /// Which media type the body has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
+pub(crate) enum Dialect {
     /// `application/openstack-images-v2.0-json-patch`: `{"add": "/p", "value": …}`, and adding what exists is a conflict.
     V20,
     /// `application/openstack-images-v2.1-json-patch`: `{"op": "add", "path": "/p", "value": …}`.
@@ -45,7 +45,7 @@ impl Operation {
 
 /// A body that is well formed; what it means for an image is seen by [`Patch::apply`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Patch {
+pub(crate) struct Patch {
     dialect: Dialect,
     operations: Vec<Operation>,
 }
@@ -62,7 +62,7 @@ impl Patch {
     ///
     /// # Errors
     /// [`Reason::Malformed`] for the syntax, [`Reason::NotYours`] for read-only and reserved names.
-    pub fn parse(body: &Value, dialect: Dialect) -> Result<Self, InvalidImage> {
+    pub(crate) fn parse(body: &Value, dialect: Dialect) -> Result<Self, InvalidImage> {
         let list = body.as_array().ok_or_else(|| {
             InvalidImage::new(
                 Reason::Malformed,
@@ -98,12 +98,12 @@ impl Patch {
     }
 
     /// What the operations are about.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.operations.iter().map(Operation::name)
     }
 
     /// What is asked of the locations, which are no attribute that clients write.
-    pub fn location_changes(&self) -> impl Iterator<Item = &LocationChange> {
+    pub(crate) fn location_changes(&self) -> impl Iterator<Item = &LocationChange> {
         self.operations
             .iter()
             .filter_map(|operation| match operation {
@@ -113,7 +113,7 @@ impl Patch {
     }
 
     /// True when some operation is about this attribute.
-    pub fn touches(&self, name: &str) -> bool {
+    pub(crate) fn touches(&self, name: &str) -> bool {
         self.operations
             .iter()
             .any(|operation| operation.name() == name)
@@ -123,7 +123,11 @@ impl Patch {
     ///
     /// # Errors
     /// [`InvalidImage`] of every class.
-    pub fn apply(&self, image: &Image, rules: &Rules<'_>) -> Result<Attributes, InvalidImage> {
+    pub(crate) fn apply(
+        &self,
+        image: &Image,
+        rules: &Rules<'_>,
+    ) -> Result<Attributes, InvalidImage> {
         let before = Attributes::of(image);
         let mut after = before.clone();
         for operation in &self.operations {

@@ -36,16 +36,16 @@ const READ_ONLY: [&str; 13] = [
 const RESERVED: [&str; 4] = ["locations", "location", "deleted", "deleted_at"];
 
 /// True for an attribute of its own column, as opposed to an extra property.
-pub fn is_base_attribute(name: &str) -> bool {
+pub(crate) fn is_base_attribute(name: &str) -> bool {
     WRITABLE.contains(&name) || READ_ONLY.contains(&name) || name == "tags" || name == "locations"
 }
 
 /// True for an attribute that only the service writes: 403 "Attribute 'x' is read-only."
-pub fn is_read_only(name: &str) -> bool {
+pub(crate) fn is_read_only(name: &str) -> bool {
     READ_ONLY.contains(&name)
 }
 
 /// True for a name that is never a property: 403 "Attribute 'x' is reserved." The prefix has no underscore on purpose.
-pub fn is_reserved(name: &str) -> bool {
+pub(crate) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name) || name.starts_with("os_glance")
 }

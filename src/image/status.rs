@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// Where an image stands in its life cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Status {
+pub(crate) enum Status {
     /// A record without data.
     Queued,
     /// An upload is under way.
@@ -29,7 +29,7 @@ pub enum Status {
 /// The status table does not allow this step; shown as 409.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("Image status transition from {from} to {to} is not allowed")]
-pub struct InvalidTransition {
+pub(crate) struct InvalidTransition {
     /// The present status.
     pub from: Status,
     /// The one asked for.
@@ -38,7 +38,7 @@ pub struct InvalidTransition {
 
 impl Status {
     /// Every status, in the order of the image schema.
-    pub const ALL: [Status; 9] = [
+    pub(crate) const ALL: [Status; 9] = [
         Status::Queued,
         Status::Saving,
         Status::Active,
@@ -51,7 +51,7 @@ impl Status {
     ];
 
     /// The word on the wire and in the catalog.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Status::Queued => "queued",
             Status::Saving => "saving",
@@ -94,7 +94,7 @@ impl Status {
     ///
     /// # Errors
     /// [`InvalidTransition`] when the table does not list it.
-    pub fn check_transition(self, to: Status) -> Result<(), InvalidTransition> {
+    pub(crate) fn check_transition(self, to: Status) -> Result<(), InvalidTransition> {
         if self.successors().contains(&to) {
             Ok(())
         } else {
@@ -112,7 +112,7 @@ impl fmt::Display for Status {
 /// The text names no status.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("unknown image status")]
-pub struct UnknownStatus;
+pub(crate) struct UnknownStatus;
 
 impl FromStr for Status {
     type Err = UnknownStatus;

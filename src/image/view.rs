@@ -10,7 +10,7 @@ use super::{Image, Micros, StoreId, is_base_attribute};
 
 /// An image as clients see it: extra properties first, then the attributes in Glance's order.
 #[derive(Debug)]
-pub struct ImageView<'a> {
+pub(crate) struct ImageView<'a> {
     /// The record.
     pub image: &'a Image,
     /// Ids of the stores that hold the data, heaviest first; shown only with a located image.
@@ -25,7 +25,7 @@ pub struct ImageView<'a> {
 
 /// A copy of the data as clients see it.
 #[derive(Debug, Serialize)]
-pub struct LocationView {
+pub(crate) struct LocationView {
     /// Where it is, without credentials.
     pub url: String,
     /// The store that holds it.
@@ -34,7 +34,7 @@ pub struct LocationView {
 
 /// What is known of a copy.
 #[derive(Debug, Serialize)]
-pub struct LocationMetadata {
+pub(crate) struct LocationMetadata {
     /// The store that holds it.
     pub store: StoreId,
 }
@@ -84,7 +84,7 @@ impl Serialize for ImageView<'_> {
 }
 
 /// `YYYY-MM-DDTHH:MM:SSZ`, without fractions, as every client parses it.
-pub fn rfc3339(micros: Micros) -> String {
+pub(crate) fn rfc3339(micros: Micros) -> String {
     let at = OffsetDateTime::from_unix_timestamp(micros.div_euclid(1_000_000))
         .unwrap_or(OffsetDateTime::UNIX_EPOCH);
     format!(

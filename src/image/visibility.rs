@@ -7,7 +7,7 @@ use super::{Image, ProjectId};
 
 /// The audience of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Visibility {
+pub(crate) enum Visibility {
     /// Everybody, also in lists.
     Public,
     /// The owner.
@@ -21,7 +21,7 @@ pub enum Visibility {
 
 impl Visibility {
     /// Every visibility, in the order of the image schema.
-    pub const ALL: [Visibility; 4] = [
+    pub(crate) const ALL: [Visibility; 4] = [
         Visibility::Community,
         Visibility::Public,
         Visibility::Private,
@@ -29,7 +29,7 @@ impl Visibility {
     ];
 
     /// The word on the wire and in the catalog.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Visibility::Public => "public",
             Visibility::Private => "private",
@@ -48,7 +48,7 @@ impl fmt::Display for Visibility {
 /// The text names no visibility.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("unknown visibility")]
-pub struct UnknownVisibility;
+pub(crate) struct UnknownVisibility;
 
 impl FromStr for Visibility {
     type Err = UnknownVisibility;
@@ -63,7 +63,7 @@ impl FromStr for Visibility {
 
 /// Through whose eyes a record is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Viewer {
+pub(crate) struct Viewer {
     /// The caller's project; `None` for a token without one.
     pub project: Option<ProjectId>,
     /// Administrators see everything that is not deleted.
@@ -72,19 +72,19 @@ pub struct Viewer {
 
 impl Viewer {
     /// True when the image's owner is the caller's project.
-    pub fn owns(&self, image: &Image) -> bool {
+    pub(crate) fn owns(&self, image: &Image) -> bool {
         image.owner.is_some() && image.owner == self.project
     }
 
     /// The caller's project, when the image is shared with it, whatever it has answered to that.
-    pub fn membership<'a>(&self, image: &'a Image) -> Option<&'a ProjectId> {
+    pub(crate) fn membership<'a>(&self, image: &'a Image) -> Option<&'a ProjectId> {
         let project = self.project.as_ref()?;
         let is_shared = image.visibility == Visibility::Shared;
         image.members.get(project).filter(|_| is_shared)
     }
 
     /// True when the caller may know that the image exists.
-    pub fn sees(&self, image: &Image) -> bool {
+    pub(crate) fn sees(&self, image: &Image) -> bool {
         if self.is_admin || self.owns(image) {
             return true;
         }

@@ -15,7 +15,7 @@ const PREPARE_EVERY: Duration = Duration::from_secs(5);
 
 /// Makes sure of every store's bucket, again and again where a store is away, and waits for it up to `patience`: a store
 /// that is not there at the start does not keep the service down.
-pub async fn prepare_stores(
+pub(crate) async fn prepare_stores(
     transfers: &Arc<Transfers>,
     patience: Duration,
     tasks: &TaskTracker,

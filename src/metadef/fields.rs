@@ -14,7 +14,7 @@ const COUNT_MAX: f64 = i32::MAX as f64;
 
 /// Why a document is refused, by what the client may do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// It does not fit the schema.
     Malformed,
     /// It has an attribute that is not the client's to write.
@@ -26,7 +26,7 @@ pub enum Reason {
 /// A refused document: names the field and the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Invalid {
+pub(crate) struct Invalid {
     /// The class of the refusal.
     pub reason: Reason,
     /// A sentence for the client.

@@ -8,7 +8,7 @@ use super::{Contents, Definition, Namespace};
 
 /// What is wrong with a definition file.
 #[derive(Debug, thiserror::Error)]
-pub enum InvalidFile {
+pub(crate) enum InvalidFile {
     /// No JSON.
     #[error("it is not valid JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -24,7 +24,7 @@ pub enum InvalidFile {
 ///
 /// # Errors
 /// [`InvalidFile`], which names the field.
-pub fn parse_file(text: &str) -> Result<Definition, InvalidFile> {
+pub(crate) fn parse_file(text: &str) -> Result<Definition, InvalidFile> {
     match serde_json::from_str(text)? {
         Value::Object(map) => Ok(Definition::parse(&map, None)?),
         _ => Err(InvalidFile::NoObject),
@@ -32,7 +32,7 @@ pub fn parse_file(text: &str) -> Result<Definition, InvalidFile> {
 }
 
 /// The text of a definition file.
-pub fn document(namespace: &Namespace, contents: &Contents) -> String {
+pub(crate) fn document(namespace: &Namespace, contents: &Contents) -> String {
     format!("{:#}\n", file_view(namespace, contents))
 }
 

@@ -30,7 +30,7 @@ const PARTS: [&str; 4] = [
 
 /// Who may read a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum NamespaceVisibility {
+pub(crate) enum NamespaceVisibility {
     /// Everybody.
     Public,
     /// Its project; the default.
@@ -40,7 +40,7 @@ pub enum NamespaceVisibility {
 
 impl NamespaceVisibility {
     /// The word on the wire and in the catalog.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             NamespaceVisibility::Public => "public",
             NamespaceVisibility::Private => "private",
@@ -57,7 +57,7 @@ impl fmt::Display for NamespaceVisibility {
 /// The text names no visibility of a namespace.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("unknown visibility of a namespace")]
-pub struct UnknownVisibility;
+pub(crate) struct UnknownVisibility;
 
 impl FromStr for NamespaceVisibility {
     type Err = UnknownVisibility;
@@ -72,7 +72,7 @@ impl FromStr for NamespaceVisibility {
 
 /// What a client writes of a namespace itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Attributes {
+pub(crate) struct Attributes {
     /// The name, which no other namespace has.
     pub name: String,
     /// Its name for people.
@@ -89,7 +89,7 @@ pub struct Attributes {
 
 /// A namespace as the catalog holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Namespace {
+pub(crate) struct Namespace {
     /// What its parts refer to; stays when the name changes.
     pub id: String,
     /// What clients write.
@@ -102,12 +102,12 @@ pub struct Namespace {
 
 impl Namespace {
     /// The name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.attributes.name
     }
 
     /// True when the caller may know that it exists.
-    pub fn is_seen_by(&self, viewer: &Viewer) -> bool {
+    pub(crate) fn is_seen_by(&self, viewer: &Viewer) -> bool {
         let owner = &self.attributes.owner;
         viewer.is_admin
             || self.attributes.visibility == NamespaceVisibility::Public
@@ -117,7 +117,7 @@ impl Namespace {
 
 /// Everything in a namespace.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Contents {
+pub(crate) struct Contents {
     /// The resource types it is for.
     pub associations: Vec<Dated<Association>>,
     /// Properties of its own.
@@ -130,7 +130,7 @@ pub struct Contents {
 
 impl Contents {
     /// Gives properties the names they have on resources of a type.
-    pub fn prefix_for(&mut self, resource_type: &str) {
+    pub(crate) fn prefix_for(&mut self, resource_type: &str) {
         let mut associations = self.associations.iter();
         let of_type = associations.find(|a| a.part.name == resource_type);
         let Some(prefix) = of_type.and_then(|a| a.part.prefix.clone()) else {
@@ -150,7 +150,7 @@ impl Contents {
 
 /// A namespace with its parts, as a request or a file gives it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Definition {
+pub(crate) struct Definition {
     /// The namespace itself.
     pub attributes: Attributes,
     /// The resource types it is for.
@@ -168,7 +168,10 @@ impl Definition {
     ///
     /// # Errors
     /// [`Invalid`] with the first rule that is broken.
-    pub fn parse(body: &Map<String, Value>, owner: Option<ProjectId>) -> Result<Self, Invalid> {
+    pub(crate) fn parse(
+        body: &Map<String, Value>,
+        owner: Option<ProjectId>,
+    ) -> Result<Self, Invalid> {
         let fields = Fields::whole("namespace", body);
         fields.only(&[&ATTRIBUTES[..], &PARTS[..]].concat())?;
         Ok(Self {
@@ -181,7 +184,7 @@ impl Definition {
     }
 
     /// The same with one time for everything.
-    pub fn into_contents(self, now: Micros) -> Contents {
+    pub(crate) fn into_contents(self, now: Micros) -> Contents {
         fn dated<T>(parts: Vec<T>, now: Micros) -> Vec<Dated<T>> {
             let dated = parts.into_iter().map(|part| Dated {
                 part,
@@ -205,7 +208,10 @@ impl Attributes {
     ///
     /// # Errors
     /// [`Invalid`] with the first rule that is broken.
-    pub fn parse(body: &Map<String, Value>, owner: Option<ProjectId>) -> Result<Self, Invalid> {
+    pub(crate) fn parse(
+        body: &Map<String, Value>,
+        owner: Option<ProjectId>,
+    ) -> Result<Self, Invalid> {
         Definition::parse(body, owner).map(|definition| definition.attributes)
     }
 

@@ -11,7 +11,7 @@ use super::{LONGEST_NAME, Property};
 use crate::image::Micros;
 
 /// A part of a namespace: it has a name that no other part of its kind has there.
-pub trait Part: Serialize + DeserializeOwned + Send + Sync + 'static {
+pub(crate) trait Part: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The kind, as a word for messages and for the catalog.
     const KIND: &'static str;
 
@@ -26,7 +26,7 @@ pub trait Part: Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// A part with its times.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Dated<T> {
+pub(crate) struct Dated<T> {
     /// The part.
     pub part: T,
     /// When it was made.
@@ -39,7 +39,7 @@ pub struct Dated<T> {
 ///
 /// What a request leaves out is left out of its own answer, and empty once it has been stored: as in the reference service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Object {
+pub(crate) struct Object {
     /// Its name.
     pub name: String,
     /// What the group is about.
@@ -63,14 +63,14 @@ where
 
 /// A word to mark resources with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tag {
+pub(crate) struct Tag {
     /// The word.
     pub name: String,
 }
 
 /// That a namespace is for a type of resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Association {
+pub(crate) struct Association {
     /// The resource type, like `OS::Glance::Image`.
     pub name: String,
     /// What stands before the name of each property on such a resource.
@@ -120,7 +120,7 @@ impl Object {
     ///
     /// # Errors
     /// [`Invalid`] with the first rule that is broken.
-    pub fn parse(body: &Map<String, Value>) -> Result<Self, Invalid> {
+    pub(crate) fn parse(body: &Map<String, Value>) -> Result<Self, Invalid> {
         Self::read(&Fields::whole("object", body))
     }
 
@@ -143,7 +143,7 @@ impl Tag {
     ///
     /// # Errors
     /// [`Invalid`] with the first rule that is broken.
-    pub fn parse(body: &Map<String, Value>) -> Result<Self, Invalid> {
+    pub(crate) fn parse(body: &Map<String, Value>) -> Result<Self, Invalid> {
         Self::read(&Fields::whole("tag", body))
     }
 
@@ -151,7 +151,7 @@ impl Tag {
     ///
     /// # Errors
     /// [`Invalid`] when it is empty or too long.
-    pub fn named(name: &str) -> Result<Self, Invalid> {
+    pub(crate) fn named(name: &str) -> Result<Self, Invalid> {
         let mut body = Map::new();
         body.insert("name".to_owned(), name.into());
         Self::parse(&body)
@@ -170,7 +170,7 @@ impl Association {
     ///
     /// # Errors
     /// [`Invalid`] with the first rule that is broken.
-    pub fn parse(body: &Map<String, Value>) -> Result<Self, Invalid> {
+    pub(crate) fn parse(body: &Map<String, Value>) -> Result<Self, Invalid> {
         Self::read(&Fields::whole("resource type association", body))
     }
 
@@ -188,7 +188,7 @@ impl Association {
 ///
 /// # Errors
 /// [`Invalid`] with the first rule that is broken.
-pub fn parse_tags(body: &Map<String, Value>) -> Result<Vec<Tag>, Invalid> {
+pub(crate) fn parse_tags(body: &Map<String, Value>) -> Result<Vec<Tag>, Invalid> {
     let fields = Fields::whole("list of tags", body);
     fields.only(&["tags"])?;
     if fields.get("tags").is_none() {

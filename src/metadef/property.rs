@@ -47,7 +47,7 @@ const KEYS: [(&str, Holds); 19] = [
 
 /// A definition of a property.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Property {
+pub(crate) struct Property {
     /// Its name, without the prefix of any resource type.
     pub name: String,
     /// What is said of it, without the name.
@@ -59,7 +59,7 @@ impl Property {
     ///
     /// # Errors
     /// [`Invalid`] with the first rule that is broken.
-    pub fn parse(body: &Map<String, Value>) -> Result<Self, Invalid> {
+    pub(crate) fn parse(body: &Map<String, Value>) -> Result<Self, Invalid> {
         let fields = Fields::whole("property", body);
         let mut known = vec!["name"];
         known.extend(KEYS.iter().map(|(key, _)| *key));

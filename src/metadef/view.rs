@@ -21,7 +21,7 @@ fn segment(name: &str) -> impl std::fmt::Display {
 }
 
 /// The path of a namespace.
-pub fn namespace_path(name: &str) -> String {
+pub(crate) fn namespace_path(name: &str) -> String {
     format!("{NAMESPACES}/{}", segment(name))
 }
 
@@ -64,7 +64,7 @@ impl View {
 }
 
 /// A namespace with as much of its contents as it is shown with.
-pub fn namespace_view(namespace: &Namespace, contents: &Contents) -> Value {
+pub(crate) fn namespace_view(namespace: &Namespace, contents: &Contents) -> Value {
     let mut view = View::default();
     view.set_attributes(namespace);
     view.set_times(namespace.created_at, namespace.updated_at);
@@ -151,12 +151,12 @@ fn shown_number(number: &Number) -> String {
 }
 
 /// Properties by name, each with its name inside as well.
-pub fn property_map<'a>(properties: impl Iterator<Item = &'a Property>) -> Value {
+pub(crate) fn property_map<'a>(properties: impl Iterator<Item = &'a Property>) -> Value {
     by_name(properties, property_view)
 }
 
 /// A property by itself.
-pub fn property_view(property: &Property) -> Value {
+pub(crate) fn property_view(property: &Property) -> Value {
     let mut view = View::default();
     view.set("name", property.name.as_str());
     if let Value::Object(schema) = shown_schema(property) {
@@ -179,7 +179,7 @@ fn object(object: &Object, schema: impl Fn(&Property) -> Value) -> View {
 }
 
 /// An object of a namespace.
-pub fn object_view(namespace: &str, dated: &Dated<Object>) -> Value {
+pub(crate) fn object_view(namespace: &str, dated: &Dated<Object>) -> Value {
     let mut view = object(&dated.part, shown_schema);
     view.set_times(dated.created_at, dated.updated_at);
     let path = namespace_path(namespace);
@@ -192,12 +192,12 @@ pub fn object_view(namespace: &str, dated: &Dated<Object>) -> Value {
 }
 
 /// A tag among others.
-pub fn tag_name_view(tag: &Tag) -> Value {
+pub(crate) fn tag_name_view(tag: &Tag) -> Value {
     json!({"name": tag.name})
 }
 
 /// A tag by itself.
-pub fn tag_view(dated: &Dated<Tag>) -> Value {
+pub(crate) fn tag_view(dated: &Dated<Tag>) -> Value {
     let mut view = View::default();
     view.set("name", dated.part.name.as_str());
     view.set_times(dated.created_at, dated.updated_at);
@@ -216,14 +216,14 @@ fn association(association: &Association) -> View {
 }
 
 /// The association of a namespace with a resource type.
-pub fn association_view(dated: &Dated<Association>) -> Value {
+pub(crate) fn association_view(dated: &Dated<Association>) -> Value {
     let mut view = association(&dated.part);
     view.set_times(dated.created_at, dated.updated_at);
     Value::Object(view.0)
 }
 
 /// A resource type.
-pub fn resource_type_view(dated: &Dated<String>) -> Value {
+pub(crate) fn resource_type_view(dated: &Dated<String>) -> Value {
     let mut view = View::default();
     view.set("name", dated.part.as_str());
     view.set_times(dated.created_at, dated.updated_at);

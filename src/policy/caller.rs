@@ -5,7 +5,7 @@ use crate::image::ProjectId;
 
 /// What the caller's token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// A project, or nothing in particular.
     #[default]
     Project,
@@ -15,7 +15,7 @@ pub enum Scope {
 
 /// The caller as rules see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The user.
     pub user_id: String,
     /// The project acted for; none for a token without one.
@@ -34,7 +34,7 @@ pub struct Caller {
 
 impl Caller {
     /// Whether the caller has the role; letters count the same in either case.
-    pub fn has_role(&self, role: &str) -> bool {
+    pub(crate) fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|own| own.eq_ignore_ascii_case(role))
     }
 

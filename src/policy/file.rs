@@ -9,7 +9,7 @@ use super::parse::{self, Parsed};
 /// The text is no map of rules.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
-pub struct InvalidFile(String);
+pub(crate) struct InvalidFile(String);
 
 /// The rules by name; each may be wrong by itself.
 pub(super) fn read(text: &str) -> Result<BTreeMap<String, Result<Parsed, String>>, InvalidFile> {

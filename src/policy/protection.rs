@@ -9,7 +9,7 @@ use super::{Caller, Policy};
 
 /// What is done to a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Give an image a property it does not have.
     Create,
     /// Read its value.
@@ -36,7 +36,7 @@ impl Access {
 
 /// What the values of the file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// Roles, one of which the caller must have.
     Roles,
     /// The name of one rule of the policy.
@@ -59,12 +59,12 @@ struct Section {
 
 /// A file of property protections.
 #[derive(Debug)]
-pub struct Protections(Vec<Section>);
+pub(crate) struct Protections(Vec<Section>);
 
 /// The text is no file of property protections.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("line {line}: {rule}")]
-pub struct InvalidProtections {
+pub(crate) struct InvalidProtections {
     line: usize,
     rule: String,
 }
@@ -74,7 +74,7 @@ impl Protections {
     ///
     /// # Errors
     /// The first line that is wrong.
-    pub fn parse(text: &str, format: Format) -> Result<Self, InvalidProtections> {
+    pub(crate) fn parse(text: &str, format: Format) -> Result<Self, InvalidProtections> {
         let mut sections: Vec<Section> = Vec::new();
         for (line, content) in (1..).zip(text.lines()) {
             let invalid = |rule: String| InvalidProtections { line, rule };
@@ -112,7 +112,13 @@ impl Protections {
     }
 
     /// Whether the caller may do that to the property. The service's own properties are outside of this.
-    pub fn allow(&self, access: Access, property: &str, caller: &Caller, policy: &Policy) -> bool {
+    pub(crate) fn allow(
+        &self,
+        access: Access,
+        property: &str,
+        caller: &Caller,
+        policy: &Policy,
+    ) -> bool {
         if property.starts_with("os_glance") {
             return true;
         }

@@ -6,7 +6,7 @@ use crate::image::{Image, ProjectId, Viewer};
 
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// There is no such attribute: a check that needs it does not hold.
     Missing,
     /// It is there and empty. Written `None` in rules, as in Python.
@@ -21,7 +21,7 @@ pub enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// Text, or null when there is none.
-    pub fn text_or_null(text: Option<&'a str>) -> Self {
+    pub(crate) fn text_or_null(text: Option<&'a str>) -> Self {
         text.map_or(Value::Null, Value::Text)
     }
 
@@ -39,14 +39,14 @@ impl<'a> Value<'a> {
 }
 
 /// Something with attributes.
-pub trait Target {
+pub(crate) trait Target {
     /// The attribute of this name.
     fn attribute(&self, name: &str) -> Value<'_>;
 }
 
 /// A rule that is about nothing in particular.
 #[derive(Debug, Clone, Copy)]
-pub struct Nothing;
+pub(crate) struct Nothing;
 
 impl Target for Nothing {
     fn attribute(&self, _: &str) -> Value<'_> {
@@ -56,7 +56,7 @@ impl Target for Nothing {
 
 /// A few attributes, written where they are asked about.
 #[derive(Debug, Clone, Copy)]
-pub struct Fields<'a>(pub &'a [(&'a str, Value<'a>)]);
+pub(crate) struct Fields<'a>(pub &'a [(&'a str, Value<'a>)]);
 
 impl Target for Fields<'_> {
     fn attribute(&self, name: &str) -> Value<'_> {
@@ -69,14 +69,14 @@ impl Target for Fields<'_> {
 
 /// An image, looked at by a caller.
 #[derive(Debug, Clone, Copy)]
-pub struct ImageTarget<'a> {
+pub(crate) struct ImageTarget<'a> {
     image: &'a Image,
     member: Option<&'a ProjectId>,
 }
 
 impl<'a> ImageTarget<'a> {
     /// The image as `viewer` meets it: the owner, or a project it is shared with.
-    pub fn new(image: &'a Image, viewer: &Viewer) -> Self {
+    pub(crate) fn new(image: &'a Image, viewer: &Viewer) -> Self {
         Self {
             image,
             member: viewer.membership(image),

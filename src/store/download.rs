@@ -9,7 +9,7 @@ use crate::telemetry::labels::StoreOperation;
 
 /// Bytes `first` to `last` of an object, both included; never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ByteSpan {
+pub(crate) struct ByteSpan {
     /// Offset of the first byte.
     pub first: u64,
     /// Offset of the last byte.
@@ -18,13 +18,13 @@ pub struct ByteSpan {
 
 impl ByteSpan {
     /// Number of bytes.
-    pub fn length(self) -> u64 {
+    pub(crate) fn length(self) -> u64 {
         self.last - self.first + 1
     }
 }
 
 /// A running read. [`Download::next`] gives the bytes in order.
-pub struct Download {
+pub(crate) struct Download {
     body: SdkBody,
     /// Bytes still to come before the span, of a store that ignores `Range`.
     to_skip: u64,
@@ -40,7 +40,7 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`], [`Error::Changed`] when the store says that the ETag is another, [`Error::Invalid`] when the
     /// answer is of other bytes than these, and every class of trouble.
-    pub async fn open(
+    pub(crate) async fn open(
         &self,
         key: &str,
         size: u64,
@@ -87,7 +87,7 @@ impl Download {
     /// # Errors
     /// [`Error::Busy`] when the transfer breaks, pauses for longer than the read timeout, or ends short: the SDK's
     /// stream would end cleanly then.
-    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
         if self.to_skip > 0 {
             tokio::time::timeout(self.idle_limit, self.skip())
                 .await

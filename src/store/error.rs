@@ -22,7 +22,7 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a store did not do what it was asked, by what the caller may do about it.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The object (or the multipart upload) is not there: the store itself says so.
     #[error("not in the store")]
     Missing,
@@ -48,7 +48,7 @@ pub enum Error {
 
 impl Error {
     /// The class as metrics count it.
-    pub fn outcome(&self) -> StoreOutcome {
+    pub(crate) fn outcome(&self) -> StoreOutcome {
         match self {
             Error::Missing => StoreOutcome::Missing,
             Error::Denied(_) => StoreOutcome::Denied,
@@ -130,10 +130,8 @@ impl Of {
             Of::Writes => matches!(
                 operation,
                 Op::PutObject
-                    | Op::CopyObject
                     | Op::CreateUpload
                     | Op::UploadPart
-                    | Op::CopyPart
                     | Op::CompleteUpload
                     | Op::CreateBucket
             ),

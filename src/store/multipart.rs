@@ -15,7 +15,7 @@ const MOST_PAGES: usize = 1000;
 
 /// An open multipart upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MultipartUpload {
+pub(crate) struct MultipartUpload {
     /// The key the object will have.
     pub key: String,
     /// The store's name for the upload.
@@ -24,11 +24,11 @@ pub struct MultipartUpload {
 
 /// A part the store has taken.
 #[derive(Debug, Clone)]
-pub struct UploadedPart(CompletedPart);
+pub(crate) struct UploadedPart(CompletedPart);
 
 /// An open multipart upload as the store lists it.
 #[derive(Debug, Clone)]
-pub struct OpenUpload {
+pub(crate) struct OpenUpload {
     /// Key and id.
     pub upload: MultipartUpload,
     /// When it was opened; `None` when the store does not say.
@@ -37,7 +37,7 @@ pub struct OpenUpload {
 
 /// What an abort found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aborted {
+pub(crate) enum Aborted {
     /// It was open and is gone.
     Now,
     /// The store knows no such upload: aborted or completed before.
@@ -49,7 +49,7 @@ impl Store {
     ///
     /// # Errors
     /// Every class of trouble.
-    pub async fn create_upload(
+    pub(crate) async fn create_upload(
         &self,
         key: &str,
         metadata: HashMap<String, String>,
@@ -75,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Missing`] when the upload is gone, and every class of trouble.
-    pub async fn upload_part(
+    pub(crate) async fn upload_part(
         &self,
         upload: &MultipartUpload,
         number: i32,
@@ -123,7 +123,7 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`] when the upload is gone: perhaps because an earlier try did complete it, so look at the
     /// object before giving up.
-    pub async fn complete_upload(
+    pub(crate) async fn complete_upload(
         &self,
         upload: &MultipartUpload,
         mut parts: Vec<UploadedPart>,
@@ -153,7 +153,7 @@ impl Store {
     ///
     /// # Errors
     /// Every class but `Missing`.
-    pub async fn abort_upload(&self, upload: &MultipartUpload) -> Result<Aborted> {
+    pub(crate) async fn abort_upload(&self, upload: &MultipartUpload) -> Result<Aborted> {
         let request = self
             .client
             .abort_multipart_upload()
@@ -171,7 +171,7 @@ impl Store {
     ///
     /// # Errors
     /// Every class of trouble.
-    pub async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
+    pub(crate) async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
         let mut found = Vec::new();
         let (mut key_marker, mut id_marker) = (None, None);
         for _ in 0..MOST_PAGES {

@@ -19,7 +19,7 @@ const SLOWEST_UPLOAD: u64 = 256 * 1024;
 
 /// What a store says of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectFacts {
+pub(crate) struct ObjectFacts {
     /// Bytes.
     pub size: u64,
     /// The store's ETag, as sent.
@@ -35,7 +35,7 @@ impl Store {
     ///
     /// # Errors
     /// Every class but `Missing`.
-    pub async fn put(
+    pub(crate) async fn put(
         &self,
         key: &str,
         bytes: Bytes,
@@ -65,7 +65,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Missing`] and every class of trouble.
-    pub async fn head(&self, key: &str) -> Result<ObjectFacts> {
+    pub(crate) async fn head(&self, key: &str) -> Result<ObjectFacts> {
         let request = self
             .client
             .head_object()
@@ -114,7 +114,7 @@ impl Store {
     ///
     /// # Errors
     /// Every class but `Missing`.
-    pub async fn delete(&self, key: &str) -> Result<()> {
+    pub(crate) async fn delete(&self, key: &str) -> Result<()> {
         let request = self
             .client
             .delete_object()
@@ -133,7 +133,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Missing`] when it is not there and may not be made.
-    pub async fn ensure_bucket(&self) -> Result<()> {
+    pub(crate) async fn ensure_bucket(&self) -> Result<()> {
         let look = self.client.head_bucket().bucket(&self.options.bucket);
         match self.call(StoreOperation::HeadBucket, look.send()).await {
             Err(Error::Missing) if self.options.create_bucket => {}

@@ -12,7 +12,7 @@ const SMALLEST_PART: usize = 5 * 1024 * 1024;
 
 /// One thing tried, and how it went.
 #[derive(Debug)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// What was tried, in words for an operator.
     pub step: &'static str,
     /// How it went.
@@ -22,7 +22,7 @@ pub struct Probe {
 impl Store {
     /// Tries a small object, a multipart upload, a range, If-Match and an abort under the store's prefix, and removes
     /// what it made. Stops at the first failure, since the rest would only repeat it.
-    pub async fn probe(&self) -> Vec<Probe> {
+    pub(crate) async fn probe(&self) -> Vec<Probe> {
         let mut probes = Vec::new();
         let key = format!(
             "{}oriel-check/{}",
@@ -66,7 +66,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store is away, or the object that it took nevertheless cannot be removed.
-    pub async fn verifies_checksums(&self) -> Result<bool> {
+    pub(crate) async fn verifies_checksums(&self) -> Result<bool> {
         let key = format!(
             "{}oriel-check/{}",
             self.options.prefix,

@@ -17,7 +17,7 @@ type OnEnd = Box<dyn FnOnce(BodyEnd) + Send>;
 /// It is complete when the inner body says so, and also once the expected length has passed: HTTP/1 servers drop a
 /// body after the last promised byte without asking whether more would come. A body that is dropped earlier was
 /// cancelled. One that breaks, or ends short of the expected length, failed.
-pub struct Counted<B> {
+pub(crate) struct Counted<B> {
     inner: B,
     counter: Counter,
     /// Bytes still expected, when a length was promised.
@@ -35,7 +35,7 @@ struct Open {
 
 impl<B: Body + Unpin> Counted<B> {
     /// Counts the data of a body.
-    pub fn new(inner: B, counter: Counter) -> Self {
+    pub(crate) fn new(inner: B, counter: Counter) -> Self {
         Self {
             remaining: inner.size_hint().exact(),
             inner,
@@ -45,13 +45,13 @@ impl<B: Body + Unpin> Counted<B> {
     }
 
     /// States the length of the body where the body itself does not know it.
-    pub fn expecting(mut self, length: u64) -> Self {
+    pub(crate) fn expecting(mut self, length: u64) -> Self {
         self.remaining = Some(length);
         self
     }
 
     /// Holds the guard until the body ends.
-    pub fn holding(mut self, guard: InFlight) -> Self {
+    pub(crate) fn holding(mut self, guard: InFlight) -> Self {
         if let Some(open) = &mut self.open {
             open.guard = Some(guard);
         }
@@ -59,7 +59,7 @@ impl<B: Body + Unpin> Counted<B> {
     }
 
     /// Calls the function once, when the body ends.
-    pub fn on_end(mut self, tell: impl FnOnce(BodyEnd) + Send + 'static) -> Self {
+    pub(crate) fn on_end(mut self, tell: impl FnOnce(BodyEnd) + Send + 'static) -> Self {
         if let Some(open) = &mut self.open {
             open.on_end = Some(Box::new(tell));
         }

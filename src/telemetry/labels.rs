@@ -10,16 +10,17 @@ macro_rules! label {
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name {
+        pub(crate) enum $name {
             $( $(#[$variant_doc])* $variant, )+
         }
 
         impl $name {
             /// Every value.
-            pub const ALL: &'static [Self] = &[$( Self::$variant, )+];
+            #[allow(dead_code, reason = "some are counted only once they happen")]
+            pub(crate) const ALL: &'static [Self] = &[$( Self::$variant, )+];
 
             /// The word that stands in the metrics.
-            pub const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self {
                     $( Self::$variant => $word, )+
                 }
@@ -101,22 +102,14 @@ label! {
         HeadObject = "head_object",
         /// DeleteObject.
         DeleteObject = "delete_object",
-        /// CopyObject.
-        CopyObject = "copy_object",
-        /// ListObjectsV2.
-        ListObjects = "list_objects",
         /// CreateMultipartUpload.
         CreateUpload = "create_upload",
         /// UploadPart.
         UploadPart = "upload_part",
-        /// UploadPartCopy.
-        CopyPart = "copy_part",
         /// CompleteMultipartUpload.
         CompleteUpload = "complete_upload",
         /// AbortMultipartUpload.
         AbortUpload = "abort_upload",
-        /// ListParts.
-        ListParts = "list_parts",
         /// ListMultipartUploads.
         ListUploads = "list_uploads",
         /// HeadBucket.

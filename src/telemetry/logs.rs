@@ -16,7 +16,7 @@ use crate::config::{Log, LogFormat, LogLevel};
 /// # Errors
 ///
 /// The process has a log already.
-pub fn init(log: &Log) -> Result<(), TryInitError> {
+pub(crate) fn init(log: &Log) -> Result<(), TryInitError> {
     subscriber(log, std::io::stderr, std::io::stderr().is_terminal()).try_init()
 }
 

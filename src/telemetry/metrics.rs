@@ -21,7 +21,7 @@ use super::labels::{
 };
 
 /// The media type of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The route of a request that no route of the API matches.
 const NO_ROUTE: &str = "none";
@@ -38,7 +38,7 @@ type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// All metrics. Clones share their values.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Arc<Registry>,
     requests: Family<Request, Counter>,
     request_duration: Histograms<ByRoute>,
@@ -76,7 +76,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Declares every metric, all at zero.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("oriel");
         let build = Info::new(Build {
             version: env!("CARGO_PKG_VERSION"),
@@ -271,7 +271,7 @@ impl Metrics {
     }
 
     /// The metrics in the OpenMetrics text format; its media type is [`CONTENT_TYPE`].
-    pub fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)
             .expect("writing to a String does not fail");
@@ -280,7 +280,7 @@ impl Metrics {
 
     /// Counts an answered request. `route` is the pattern that matched, such as `/v2/images/{image_id}`, never the
     /// path; `elapsed` lasts till the head of the answer.
-    pub fn request(
+    pub(crate) fn request(
         &self,
         method: &http::Method,
         route: Option<&str>,
@@ -303,28 +303,28 @@ impl Metrics {
     }
 
     /// Counts an upload as running until the guard is dropped.
-    pub fn upload_in_flight(&self) -> InFlight {
+    pub(crate) fn upload_in_flight(&self) -> InFlight {
         InFlight::new(&self.uploads_in_flight, 1)
     }
 
     /// Counts the data of an upload's body as it is read. How the upload ends is told by [`Metrics::upload_ended`].
-    pub fn count_upload<B: Body + Unpin>(&self, body: B) -> Counted<B> {
+    pub(crate) fn count_upload<B: Body + Unpin>(&self, body: B) -> Counted<B> {
         Counted::new(body, self.upload_bytes.clone())
     }
 
     /// Counts an upload that ended.
-    pub fn upload_ended(&self, outcome: UploadOutcome) {
+    pub(crate) fn upload_ended(&self, outcome: UploadOutcome) {
         self.uploads.get_or_create(&Upload { outcome }).inc();
     }
 
     /// Counts a download as running until the guard is dropped.
-    pub fn download_in_flight(&self) -> InFlight {
+    pub(crate) fn download_in_flight(&self) -> InFlight {
         InFlight::new(&self.downloads_in_flight, 1)
     }
 
     /// Counts the data of a download's body as it is sent, the download as running till the body ends, and how it
     /// ended. `length` is the number of bytes promised to the client.
-    pub fn count_download<B: Body + Unpin>(&self, body: B, length: u64) -> Counted<B> {
+    pub(crate) fn count_download<B: Body + Unpin>(&self, body: B, length: u64) -> Counted<B> {
         let downloads = self.downloads.clone();
         Counted::new(body, self.download_bytes.clone())
             .expecting(length)
@@ -335,17 +335,17 @@ impl Metrics {
     }
 
     /// Counts a download that was taken up again at its offset.
-    pub fn download_resumed(&self, store: &str) {
+    pub(crate) fn download_resumed(&self, store: &str) {
         self.download_resumes.get_or_create(&by_store(store)).inc();
     }
 
     /// Counts a part that a store has taken.
-    pub fn part_uploaded(&self, store: &str) {
+    pub(crate) fn part_uploaded(&self, store: &str) {
         self.parts_uploaded.get_or_create(&by_store(store)).inc();
     }
 
     /// Counts a call of a store; `elapsed` includes its retries.
-    pub fn store_call(
+    pub(crate) fn store_call(
         &self,
         store: &str,
         operation: StoreOperation,
@@ -365,64 +365,64 @@ impl Metrics {
     }
 
     /// Sets the size of the memory budget in bytes.
-    pub fn set_memory_budget(&self, bytes: u64) {
+    pub(crate) fn set_memory_budget(&self, bytes: u64) {
         self.memory_budget.set(to_gauge(bytes));
     }
 
     /// Counts bytes of the budget as taken.
-    pub fn add_memory_in_use(&self, bytes: u64) {
+    pub(crate) fn add_memory_in_use(&self, bytes: u64) {
         self.memory_in_use.inc_by(to_gauge(bytes));
     }
 
     /// Counts bytes of the budget as given back.
-    pub fn remove_memory_in_use(&self, bytes: u64) {
+    pub(crate) fn remove_memory_in_use(&self, bytes: u64) {
         self.memory_in_use.dec_by(to_gauge(bytes));
     }
 
     /// Counts an image record found in memory.
-    pub fn cache_hit(&self) {
+    pub(crate) fn cache_hit(&self) {
         self.cache_hits.inc();
     }
 
     /// Counts an image record that had to be read from the database.
-    pub fn cache_miss(&self) {
+    pub(crate) fn cache_miss(&self) {
         self.cache_misses.inc();
     }
 
     /// Counts a broken-off upload that was settled.
-    pub fn recovered(&self, direction: Direction) {
+    pub(crate) fn recovered(&self, direction: Direction) {
         self.recoveries.get_or_create(&Recovery { direction }).inc();
     }
 
     /// Counts an abandoned multipart upload that was aborted.
-    pub fn upload_reaped(&self, store: &str) {
+    pub(crate) fn upload_reaped(&self, store: &str) {
         self.reaped_uploads.get_or_create(&by_store(store)).inc();
     }
 
     /// Counts a request that was over a limit of its project.
-    pub fn limited(&self, limit: LimitKind) {
+    pub(crate) fn limited(&self, limit: LimitKind) {
         self.limited.get_or_create(&Limited { limit }).inc();
     }
 
     /// Counts a request whose handler panicked.
-    pub fn panicked(&self) {
+    pub(crate) fn panicked(&self) {
         self.panics.inc();
     }
 
     /// Counts a Keystone token that was looked up.
-    pub fn token_looked_up(&self, result: LookupResult) {
+    pub(crate) fn token_looked_up(&self, result: LookupResult) {
         self.token_lookups.get_or_create(&Lookup { result }).inc();
     }
 
     /// Counts a question put to Keystone about a token, with its retries.
-    pub fn token_validated(&self, outcome: ValidationOutcome) {
+    pub(crate) fn token_validated(&self, outcome: ValidationOutcome) {
         self.token_validations
             .get_or_create(&Validation { outcome })
             .inc();
     }
 
     /// Sets how many valid tokens are kept in memory.
-    pub fn set_token_cache_entries(&self, entries: usize) {
+    pub(crate) fn set_token_cache_entries(&self, entries: usize) {
         self.token_cache_entries
             .set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
@@ -441,7 +441,7 @@ fn to_gauge(value: u64) -> i64 {
 /// Keeps a gauge raised while it lives.
 #[derive(Debug)]
 #[must_use = "the gauge falls again when this is dropped"]
-pub struct InFlight {
+pub(crate) struct InFlight {
     gauge: Gauge,
     amount: i64,
 }

@@ -8,7 +8,7 @@ use crate::store::{self, MultipartUpload, Store, Stores};
 
 /// How an attempt was settled that nobody works on.
 #[derive(Debug)]
-pub enum Settled {
+pub(crate) enum Settled {
     /// The object is whole and as intended: the image is active.
     Forward,
     /// The image is queued again, and these bytes are to be removed; `None` when somebody else has ended the attempt.
@@ -68,7 +68,7 @@ impl Transfers {
     ///
     /// # Errors
     /// When the catalog or the store is away; nothing is settled then.
-    pub async fn settle(&self, upload: &Upload) -> Result<Settled> {
+    pub(crate) async fn settle(&self, upload: &Upload) -> Result<Settled> {
         if let Some(intent) = &upload.intent {
             let store = self.stores.find(upload.store.as_str());
             let store = store.ok_or_else(|| Error::StoreUnknown(upload.store.to_string()))?;

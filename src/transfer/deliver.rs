@@ -23,7 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const PROGRESS: u64 = 1024 * 1024;
 
 /// Bytes on their way out.
-pub struct Delivery {
+pub(crate) struct Delivery {
     sources: std::vec::IntoIter<Source>,
     current: Source,
     download: Download,
@@ -47,7 +47,7 @@ impl Transfers {
     ///
     /// # Errors
     /// [`Error::DataMissing`] when every store says that it has no such object, else the error of a store.
-    pub async fn deliver(
+    pub(crate) async fn deliver(
         &self,
         image: &Image,
         size: u64,
@@ -130,7 +130,9 @@ async fn open(
 
 impl Delivery {
     /// The bytes in order. The stream ends after the last promised byte or with an error, never in between.
-    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, store::Error>> + Send + 'static {
+    pub(crate) fn into_stream(
+        self,
+    ) -> impl Stream<Item = Result<Bytes, store::Error>> + Send + 'static {
         stream::unfold(Some(self), async |delivery| {
             let mut delivery = delivery?;
             match delivery.next().await {

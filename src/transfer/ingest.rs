@@ -30,7 +30,7 @@ use crate::store::Store;
 use crate::telemetry::labels::UploadOutcome;
 
 /// An upload that passed the checks of the API.
-pub struct Ingest {
+pub(crate) struct Ingest {
     /// The image.
     pub image: ImageId,
     /// The checks of the API, for the record that the attempt begins with.
@@ -43,16 +43,20 @@ pub struct Ingest {
     pub limits: Limits,
     /// Whose share of the memory the data takes.
     pub project: Arc<str>,
-    /// Given back when the upload has ended, however its caller ends: the caller's place among uploads at once.
-    pub slot: Box<dyn Send>,
 }
 
 impl Transfers {
-    /// Takes the data in. Runs as a tracked task: a caller that goes away changes nothing, the body's own error does.
+    /// Takes the data in. Runs as a tracked task: a caller that goes away changes nothing, the body's own error does. `slot`
+    /// is the caller's place among uploads at once, and given back when this one has ended.
     ///
     /// # Errors
     /// Any [`Error`]; the image is queued again (or deleted) and nothing of the attempt stays in the store.
-    pub async fn ingest<B>(self: &Arc<Self>, job: Ingest, body: B) -> Result<Arc<Image>>
+    pub(crate) async fn ingest<B>(
+        self: &Arc<Self>,
+        job: Ingest,
+        slot: impl Send + 'static,
+        body: B,
+    ) -> Result<Arc<Image>>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
             + Send
@@ -84,6 +88,7 @@ impl Transfers {
             } else {
                 None
             };
+            drop(slot);
             // Nobody listens when the client is gone; the record is right all the same.
             let _ = reply.send(result);
             if let Some(garbage) = garbage {
@@ -155,7 +160,7 @@ impl Transfers {
     }
 
     /// Removes what a deleted image leaves in the stores; what cannot be removed now stays in the garbage list.
-    pub fn remove_in_background(
+    pub(crate) fn remove_in_background(
         self: &Arc<Self>,
         garbage: Vec<catalog::Garbage>,
     ) -> tokio::task::JoinHandle<()> {

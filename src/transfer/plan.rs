@@ -55,7 +55,7 @@ impl PartPlan {
 }
 
 /// The largest part an image of at most `cap` bytes can need, declared or not. The memory budget must hold two.
-pub fn largest_part(smallest: u64, cap: u64) -> u64 {
+pub(crate) fn largest_part(smallest: u64, cap: u64) -> u64 {
     let largest = |declared: Option<u64>| {
         let mut plan = PartPlan::new(smallest, declared, cap);
         let mut largest = 0;

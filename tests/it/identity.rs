@@ -21,7 +21,7 @@ async fn start(tokens: &Tokens) -> (TestApp, Client) {
 async fn missing_unknown_or_expired_token_is_401_with_a_challenge() {
     let tokens = Tokens::new();
     let (app, anyone) = start(&tokens).await;
-    let hash = oriel::auth::tokens::hash("member-token");
+    let hash = oriel::hash_of_token("member-token");
     for token in [
         None,
         Some(""),
@@ -169,7 +169,7 @@ async fn no_token_or_key_is_ever_logged_or_shown() {
     let (status, log) = server.ended().await;
     assert!(status.success());
     assert!(log.contains(&id) && log.contains("stopped"), "{log}");
-    let hash = oriel::auth::tokens::hash("member-token");
+    let hash = oriel::hash_of_token("member-token");
     for secret in [
         "member-token",
         "a-secret-guess",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use oriel::metadef::builtin;
+use oriel::builtin;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

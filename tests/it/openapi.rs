@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use http::StatusCode;
-use oriel::app::{ROUTES, Route};
+use oriel::{ROUTES, Route};
 use serde_json::Value;
 
 use crate::support::app::{Options, TestApp};

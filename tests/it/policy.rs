@@ -5,8 +5,8 @@
 //! denied, and a route that does not ask its rule, or has no case, is found.
 
 use http::{Method, StatusCode};
-use oriel::app::{ROUTES, Route};
-use oriel::policy::Rule;
+use oriel::Rule;
+use oriel::{ROUTES, Route};
 use serde_json::{Value, json};
 
 use crate::support::app::{Options, TestApp};

@@ -74,7 +74,7 @@ async fn no_token_or_password_is_ever_logged_or_shown() {
             PASSWORD,
             // What every fernet token begins with, those of the service's own too.
             "gAAAAA",
-            &oriel::auth::tokens::hash(&token),
+            &oriel::hash_of_token(&token),
         ] {
             assert!(!text.contains(secret), "{text}");
         }

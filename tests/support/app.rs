@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use oriel::app::App;
-use oriel::config::Config;
+use oriel::App;
+use oriel::Config;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

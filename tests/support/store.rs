@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
 use bytes::Bytes;
-use oriel::embedded::EmbeddedStore;
+use oriel::EmbeddedStore;
 use tempfile::TempDir;
 
 /// Where a store is and how to speak to it.

@@ -1,6 +1,6 @@
 //! A site whose callers show tokens. The token of a caller is its name.
 
-use oriel::auth::tokens::hash;
+use oriel::hash_of_token;
 use tempfile::TempDir;
 
 use super::app::{Options, TestApp};
@@ -65,6 +65,6 @@ pub fn entry(token: &str, project: Option<&str>, roles: &str) -> String {
     let project = project.map_or_else(String::new, |id| format!("project_id = {id:?}\n"));
     format!(
         "[[token]]\nname = \"of {token}\"\nsha256 = {:?}\nuser_id = \"user\"\nroles = [{roles}]\n{project}",
-        hash(token)
+        hash_of_token(token)
     )
 }

@@ -60,8 +60,8 @@ pub(in crate::api) async fn upload(
                 declared,
                 limits,
                 project: caller.name().into(),
-                slot: Box::new(slot),
             },
+            slot,
             body,
         )
         .await

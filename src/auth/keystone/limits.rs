@@ -30,7 +30,7 @@ const MOST_PROJECTS: usize = 10_000;
 
 /// The limits of one project; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ProjectLimits {
+pub(crate) struct ProjectLimits {
     /// `image_size_total`, MiB.
     pub size_total: Option<u64>,
     /// `image_stage_total`, MiB.

@@ -22,7 +22,7 @@ const PAGE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// A page of images.
 #[derive(Debug, Default)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// The records.
     pub images: Vec<Arc<Image>>,
     /// The page ends before its limit, since its records are large; more may follow.

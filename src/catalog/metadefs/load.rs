@@ -9,7 +9,7 @@ use crate::metadef::Definition;
 
 /// What to do with a namespace that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnExisting {
+pub(crate) enum OnExisting {
     /// Leave it alone.
     Skip,
     /// Add the parts it lacks.
@@ -22,7 +22,7 @@ pub enum OnExisting {
 
 /// What became of a definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loaded {
+pub(crate) enum Loaded {
     /// The namespace is new.
     Created,
     /// It was there and was left alone.
@@ -38,7 +38,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`crate::catalog::Error::Unavailable`].
-    pub async fn load_definition(
+    pub(crate) async fn load_definition(
         &self,
         definition: Definition,
         existing: OnExisting,
@@ -88,7 +88,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`crate::catalog::Error::Unavailable`].
-    pub async fn unload_namespace(&self, name: &str) -> Result<bool> {
+    pub(crate) async fn unload_namespace(&self, name: &str) -> Result<bool> {
         let (this, name) = (self.clone(), name.to_owned());
         self.detached(async move {
             let mut tx = this.db.write().await?;

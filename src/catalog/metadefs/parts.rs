@@ -13,7 +13,7 @@ use crate::metadef::{Association, Contents, Dated, Definition, Namespace, Part, 
 
 /// A column that parts can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PartSortKey {
+pub(crate) enum PartSortKey {
     /// `name`.
     Name,
     /// `created_at`.
@@ -24,7 +24,7 @@ pub enum PartSortKey {
 
 impl PartSortKey {
     /// The key of this name in a query.
-    pub fn find(name: &str) -> Option<Self> {
+    pub(crate) fn find(name: &str) -> Option<Self> {
         [
             PartSortKey::Name,
             PartSortKey::CreatedAt,
@@ -45,7 +45,7 @@ impl PartSortKey {
 
 /// One page of the parts of a kind to ask for.
 #[derive(Debug, Clone)]
-pub struct PartPage {
+pub(crate) struct PartPage {
     /// First key of the order; ties by name.
     pub sort_key: PartSortKey,
     /// Its direction, and that of the ties.
@@ -72,7 +72,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn namespace_contents(&self, namespace: &Namespace) -> Result<Contents> {
+    pub(crate) async fn namespace_contents(&self, namespace: &Namespace) -> Result<Contents> {
         let rows = sqlx::query(
             "SELECT * FROM metadef_parts WHERE namespace_id = $1 ORDER BY created_at, name",
         )
@@ -96,7 +96,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn all_parts<T: Part>(&self, namespace: &Namespace) -> Result<Vec<Dated<T>>> {
+    pub(crate) async fn all_parts<T: Part>(&self, namespace: &Namespace) -> Result<Vec<Dated<T>>> {
         let rows = sqlx::query(
             "SELECT * FROM metadef_parts WHERE namespace_id = $1 AND kind = $2 ORDER BY created_at, name",
         )
@@ -111,7 +111,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Missing`] when no part has the name that the page is to come after.
-    pub async fn list_parts<T: Part>(
+    pub(crate) async fn list_parts<T: Part>(
         &self,
         namespace: &Namespace,
         page: PartPage,
@@ -152,7 +152,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn find_part<T: Part>(
+    pub(crate) async fn find_part<T: Part>(
         &self,
         namespace: &Namespace,
         name: &str,
@@ -172,7 +172,11 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Missing`] without the namespace; [`Error::Taken`] when another part of the kind has the name.
-    pub async fn create_part<T: Part>(&self, namespace: &Namespace, part: T) -> Result<Dated<T>> {
+    pub(crate) async fn create_part<T: Part>(
+        &self,
+        namespace: &Namespace,
+        part: T,
+    ) -> Result<Dated<T>> {
         let (this, id) = (self.clone(), namespace.id.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
@@ -193,7 +197,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Missing`]; [`Error::Taken`] when another part of the kind has the new name.
-    pub async fn update_part<T: Part>(
+    pub(crate) async fn update_part<T: Part>(
         &self,
         namespace: &Namespace,
         name: &str,
@@ -231,7 +235,11 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Missing`]; [`Error::Protected`] in a protected namespace.
-    pub async fn delete_part<T: Part>(&self, namespace: &Namespace, name: &str) -> Result<()> {
+    pub(crate) async fn delete_part<T: Part>(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+    ) -> Result<()> {
         let (this, id, name) = (self.clone(), namespace.id.clone(), name.to_owned());
         self.detached(async move {
             let mut tx = this.db.write().await?;
@@ -260,7 +268,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Missing`] without the namespace; [`Error::Protected`].
-    pub async fn delete_parts<T: Part>(&self, namespace: &Namespace) -> Result<()> {
+    pub(crate) async fn delete_parts<T: Part>(&self, namespace: &Namespace) -> Result<()> {
         let (this, id) = (self.clone(), namespace.id.clone());
         self.detached(async move {
             let mut tx = this.unprotected(&id).await?;
@@ -275,7 +283,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Missing`] without the namespace; [`Error::Taken`] when two would have one name.
-    pub async fn create_tags(
+    pub(crate) async fn create_tags(
         &self,
         namespace: &Namespace,
         tags: Vec<Tag>,
@@ -300,7 +308,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn list_resource_types(&self) -> Result<Vec<Dated<String>>> {
+    pub(crate) async fn list_resource_types(&self) -> Result<Vec<Dated<String>>> {
         let rows = sqlx::query("SELECT * FROM metadef_resource_types ORDER BY name")
             .fetch_all(self.db.reader())
             .await?;

@@ -6,7 +6,7 @@ use crate::image::{InvalidImage, Reason};
 
 /// What a PATCH asks of an image's locations.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LocationChange {
+pub(crate) enum LocationChange {
     /// One more copy.
     Add,
     /// Exactly the copies with these URLs; a change of what is known of them, if they are the present ones.

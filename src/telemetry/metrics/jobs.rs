@@ -7,7 +7,7 @@ use crate::telemetry::labels::{ByJob, Job, JobOutcome, JobRun};
 
 impl Metrics {
     /// Makes the series of a job, for a store that is known when the job is.
-    pub fn job_started(&self, job: Job, store: &str) {
+    pub(crate) fn job_started(&self, job: Job, store: &str) {
         for &outcome in JobOutcome::ALL {
             let store = store.to_owned();
             let run = JobRun {
@@ -20,7 +20,7 @@ impl Metrics {
     }
 
     /// Counts a unit of a job.
-    pub fn job_ran(&self, job: Job, store: &str, outcome: JobOutcome) {
+    pub(crate) fn job_ran(&self, job: Job, store: &str, outcome: JobOutcome) {
         let store = store.to_owned();
         if outcome == JobOutcome::Ok {
             let store = store.clone();
@@ -40,7 +40,7 @@ impl Metrics {
     }
 
     /// Sets how many rows of the garbage list wait, for each store.
-    pub fn set_garbage_rows<'a>(&self, rows: impl IntoIterator<Item = (&'a str, u64)>) {
+    pub(crate) fn set_garbage_rows<'a>(&self, rows: impl IntoIterator<Item = (&'a str, u64)>) {
         for (store, rows) in rows {
             let gauge = self.garbage_rows.get_or_create(&by_store(store));
             gauge.set(to_gauge(rows));
