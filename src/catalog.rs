@@ -105,6 +105,9 @@ pub(crate) enum Error {
     /// A rule of the policy says no to the record as the transaction has it.
     #[error("the rule {0} does not allow it")]
     Denied(&'static str),
+    /// No such namespace of metadata definitions, or it is hidden from who writes it.
+    #[error("the namespace does not exist")]
+    NoNamespace,
     /// The record is no longer what the request was about.
     #[error("the image was changed by another request")]
     Changed,

@@ -126,6 +126,7 @@ impl Error {
             | Error::Task(_) => UploadOutcome::Failed,
             Error::Catalog(
                 catalog::Error::Missing
+                | catalog::Error::NoNamespace
                 | catalog::Error::Taken
                 | catalog::Error::Transition(_)
                 | catalog::Error::Protected

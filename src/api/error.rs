@@ -375,6 +375,7 @@ impl From<catalog::Error> for Error {
     fn from(e: catalog::Error) -> Self {
         match e {
             catalog::Error::Missing => Error::NotFound("No image found".into()),
+            catalog::Error::NoNamespace => Error::NotFound("No namespace found".into()),
             catalog::Error::Taken => Error::Conflict("Image ID already exists!".into()),
             catalog::Error::Transition(step) => Error::Conflict(step.to_string()),
             catalog::Error::Protected => {

@@ -17,8 +17,8 @@ use super::error::Error;
 use super::extract::path_of;
 use super::paging::{self, Pairs, bad};
 use super::{AppState, SharedState};
-use crate::catalog::{self, Direction, PartPage, PartSortKey};
-use crate::image::ProjectId;
+use crate::catalog::{self, Direction, Judge, PartPage, PartSortKey};
+use crate::image::{Denial, ProjectId};
 use crate::metadef::{Attributes, Dated, Namespace, NamespaceVisibility, Part};
 use crate::policy::{Fields, Rule, Value};
 
@@ -42,12 +42,35 @@ impl FromRequestParts<SharedState> for PartPath {
 
 /// Asks a rule about a namespace: 403 when it says no but the caller may read the namespace, else 404.
 fn enforce(caller: &Caller, rule: Rule, attributes: &Attributes) -> Result<(), Error> {
+    check(caller, &[rule], attributes).map_err(|denial| denied(&attributes.name, denial))
+}
+
+fn check(caller: &Caller, rules: &[Rule], attributes: &Attributes) -> Result<(), Denial> {
     let may = |rule| may(caller, rule, attributes);
-    match (may(rule), may(Rule::GetMetadefNamespace)) {
-        (true, _) => Ok(()),
-        (false, true) => Err(Error::not_allowed(rule)),
-        (false, false) => Err(no_namespace(&attributes.name)),
+    match rules.iter().find(|rule| !may(**rule)) {
+        None => Ok(()),
+        Some(rule) if may(Rule::GetMetadefNamespace) => Err(Denial::Rule(rule.as_str())),
+        Some(_) => Err(Denial::Hidden),
     }
+}
+
+fn denied(name: &str, denial: Denial) -> Error {
+    match denial {
+        Denial::Hidden => no_namespace(name),
+        other => catalog::Error::from(other).into(),
+    }
+}
+
+/// Asks rules about a namespace in the transaction that writes it. Under another name it is not the one that the request
+/// was about.
+fn judge(caller: &Caller, name: &str, rules: &'static [Rule]) -> Judge<Namespace> {
+    let (caller, name) = (caller.clone(), name.to_owned());
+    Box::new(move |namespace| {
+        if namespace.name() != name || !namespace.is_seen_by(&caller.viewer) {
+            return Err(Denial::Hidden);
+        }
+        check(&caller, rules, &namespace.attributes)
+    })
 }
 
 fn may(caller: &Caller, rule: Rule, attributes: &Attributes) -> bool {
@@ -93,7 +116,7 @@ fn no_part<T: Part>(namespace: &Namespace, name: &str) -> Error {
 /// Names the namespace in the catalog's refusals.
 fn about(name: &str, e: catalog::Error) -> Error {
     match e {
-        catalog::Error::Missing => no_namespace(name),
+        catalog::Error::NoNamespace => no_namespace(name),
         catalog::Error::Taken => Error::Conflict(format!("Namespace '{name}' already exists.")),
         catalog::Error::Protected => protected(name),
         other => other.into(),
@@ -103,6 +126,7 @@ fn about(name: &str, e: catalog::Error) -> Error {
 /// Names the part in the catalog's refusals.
 fn about_part<T: Part>(namespace: &Namespace, name: &str, e: catalog::Error) -> Error {
     match e {
+        catalog::Error::NoNamespace => no_namespace(namespace.name()),
         catalog::Error::Missing => no_part::<T>(namespace, name),
         catalog::Error::Taken => Error::Conflict(format!(
             "Namespace '{}' has a {} '{name}' already.",
@@ -136,6 +160,19 @@ impl AppState {
         Ok(namespace)
     }
 
+    /// A namespace that these rules let the caller write, and the same check for the transaction of the write.
+    async fn writable(
+        &self,
+        caller: &Caller,
+        name: &str,
+        rules: &'static [Rule],
+    ) -> Result<(Namespace, Judge<Namespace>), Error> {
+        let namespace = self.seen_namespace(caller, name).await?;
+        let checked = check(caller, rules, &namespace.attributes);
+        checked.map_err(|denial| denied(name, denial))?;
+        Ok((namespace, judge(caller, name, rules)))
+    }
+
     async fn part<T: Part>(&self, namespace: &Namespace, name: &str) -> Result<Dated<T>, Error> {
         let found = self.catalog.find_part(namespace, name).await?;
         found.ok_or_else(|| no_part::<T>(namespace, name))
@@ -143,38 +180,42 @@ impl AppState {
 
     async fn create_part<T: Part>(
         &self,
-        namespace: &Namespace,
+        (namespace, judge): (Namespace, Judge<Namespace>),
         part: T,
     ) -> Result<Dated<T>, Error> {
         let name = part.name().to_owned();
-        let created = self.catalog.create_part(namespace, part).await;
-        created.map_err(|e| match e {
-            catalog::Error::Missing => no_namespace(namespace.name()),
-            other => about_part::<T>(namespace, &name, other),
-        })
+        let created = self.catalog.create_part(&namespace, part, judge).await;
+        created.map_err(|e| about_part::<T>(&namespace, &name, e))
     }
 
     async fn update_part<T: Part>(
         &self,
-        namespace: &Namespace,
+        (namespace, judge): (Namespace, Judge<Namespace>),
         name: &str,
         part: T,
     ) -> Result<Dated<T>, Error> {
         let new_name = part.name().to_owned();
-        let updated = self.catalog.update_part(namespace, name, part).await;
-        updated.map_err(|e| match e {
-            catalog::Error::Missing => no_part::<T>(namespace, name),
-            other => about_part::<T>(namespace, &new_name, other),
+        let updated = self.catalog.update_part(&namespace, name, part, judge);
+        updated.await.map_err(|e| match e {
+            catalog::Error::Missing => no_part::<T>(&namespace, name),
+            other => about_part::<T>(&namespace, &new_name, other),
         })
     }
 
-    async fn delete_part<T: Part>(&self, namespace: &Namespace, name: &str) -> Result<(), Error> {
-        let deleted = self.catalog.delete_part::<T>(namespace, name).await;
-        deleted.map_err(|e| about_part::<T>(namespace, name, e))
+    async fn delete_part<T: Part>(
+        &self,
+        (namespace, judge): (Namespace, Judge<Namespace>),
+        name: &str,
+    ) -> Result<(), Error> {
+        let deleted = self.catalog.delete_part::<T>(&namespace, name, judge).await;
+        deleted.map_err(|e| about_part::<T>(&namespace, name, e))
     }
 
-    async fn delete_parts<T: Part>(&self, namespace: &Namespace) -> Result<(), Error> {
-        let deleted = self.catalog.delete_parts::<T>(namespace).await;
+    async fn delete_parts<T: Part>(
+        &self,
+        (namespace, judge): (Namespace, Judge<Namespace>),
+    ) -> Result<(), Error> {
+        let deleted = self.catalog.delete_parts::<T>(&namespace, judge).await;
         deleted.map_err(|e| about(namespace.name(), e))
     }
 

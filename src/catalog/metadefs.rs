@@ -11,8 +11,8 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::db::{self, WriteTx};
 use super::rows::bad_row;
-use super::{Catalog, Direction, Error, Result, now};
-use crate::image::{Micros, Viewer};
+use super::{Catalog, Direction, Error, Judge, Result, now};
+use crate::image::{Denial, Micros, Viewer};
 use crate::metadef::{
     Association, Attributes, Contents, Dated, Definition, Namespace, NamespaceVisibility, Part,
 };
@@ -145,15 +145,16 @@ impl Catalog {
     /// Replaces the attributes of a namespace, its name included; what is in it stays.
     ///
     /// # Errors
-    /// [`Error::Missing`]; [`Error::Taken`] when another namespace has the new name.
+    /// What `judge` says; [`Error::NoNamespace`]; [`Error::Taken`] when another namespace has the new name.
     pub(crate) async fn update_namespace(
         &self,
         id: &str,
         attributes: Attributes,
+        judge: Judge<Namespace>,
     ) -> Result<Namespace> {
         let (this, id) = (self.clone(), id.to_owned());
         self.detached(async move {
-            let mut tx = this.db.write().await?;
+            let (mut tx, _) = this.write_in_namespace(&id, judge).await?;
             let namespace = update(&mut tx, &id, &attributes, now()).await?;
             tx.commit().await?;
             Ok(namespace)
@@ -164,11 +165,11 @@ impl Catalog {
     /// Removes a namespace with everything in it.
     ///
     /// # Errors
-    /// [`Error::Missing`]; [`Error::Protected`].
-    pub(crate) async fn delete_namespace(&self, id: &str) -> Result<()> {
+    /// What `judge` says; [`Error::NoNamespace`]; [`Error::Protected`].
+    pub(crate) async fn delete_namespace(&self, id: &str, judge: Judge<Namespace>) -> Result<()> {
         let (this, id) = (self.clone(), id.to_owned());
         self.detached(async move {
-            let mut tx = this.unprotected(&id).await?;
+            let mut tx = this.delete_in_namespace(&id, judge).await?;
             delete(&mut tx, &id).await?;
             tx.commit().await?;
             Ok(())
@@ -176,10 +177,29 @@ impl Catalog {
         .await
     }
 
-    /// Begins to remove something from a namespace.
-    async fn unprotected(&self, id: &str) -> Result<WriteTx> {
+    /// Begins to write a namespace or something in it, which `judge` allows or not by what this transaction has loaded.
+    async fn write_in_namespace(
+        &self,
+        id: &str,
+        judge: Judge<Namespace>,
+    ) -> Result<(WriteTx, Namespace)> {
         let mut tx = self.db.write().await?;
-        if is_protected(&mut tx, id).await? {
+        let row = sqlx::query("SELECT * FROM metadef_namespaces WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let namespace = namespace_of(&row.ok_or(Error::NoNamespace)?)?;
+        judge(&namespace).map_err(|denial| match denial {
+            Denial::Hidden => Error::NoNamespace,
+            other => other.into(),
+        })?;
+        Ok((tx, namespace))
+    }
+
+    /// The same, to remove something.
+    async fn delete_in_namespace(&self, id: &str, judge: Judge<Namespace>) -> Result<WriteTx> {
+        let (tx, namespace) = self.write_in_namespace(id, judge).await?;
+        if namespace.attributes.protected {
             return Err(Error::Protected);
         }
         Ok(tx)
@@ -273,15 +293,6 @@ async fn delete(tx: &mut SqliteConnection, id: &str) -> Result<()> {
         .execute(tx)
         .await?;
     Ok(())
-}
-
-/// Whether a namespace that must be there is protected.
-async fn is_protected(tx: &mut SqliteConnection, id: &str) -> Result<bool> {
-    let row = sqlx::query("SELECT protected FROM metadef_namespaces WHERE id = $1")
-        .bind(id)
-        .fetch_optional(tx)
-        .await?;
-    Ok(row.ok_or(Error::Missing)?.try_get("protected")?)
 }
 
 fn namespace_of(row: &SqliteRow) -> Result<Namespace> {

@@ -33,6 +33,7 @@ mod metadefs_pages;
 mod metadefs_parts;
 mod metadefs_refusals;
 mod metadefs_rights;
+mod metadefs_stale;
 mod openapi;
 mod operation;
 mod policy;

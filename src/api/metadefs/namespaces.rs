@@ -14,7 +14,7 @@ use crate::api::error::Error;
 use crate::api::extract::{JsonObject, NamePath, NoBody};
 use crate::api::paging::{self, Pairs, bad};
 use crate::api::{AppState, SharedState, no_content, versions};
-use crate::catalog::{Direction, NamespacePage, NamespaceSortKey};
+use crate::catalog::{self, Direction, NamespacePage, NamespaceSortKey};
 use crate::metadef::{Attributes, Contents, Definition, namespace_path, namespace_view};
 use crate::policy::Rule;
 
@@ -149,16 +149,20 @@ pub(in crate::api) async fn update(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let attributes = Attributes::parse(&body, caller.project().cloned())?;
-    let namespace = shared
-        .namespace(&caller, &name, Rule::ModifyMetadefNamespace)
+    let (namespace, judge) = shared
+        .writable(&caller, &name, &[Rule::ModifyMetadefNamespace])
         .await?;
     // Of the namespace as it will be as well: else it could be given to a project where the caller has no say.
     if !may(&caller, Rule::ModifyMetadefNamespace, &attributes) {
         return Err(Error::not_allowed(Rule::ModifyMetadefNamespace));
     }
     let new_name = attributes.name.clone();
-    let updated = shared.catalog.update_namespace(&namespace.id, attributes);
-    let namespace = updated.await.map_err(|e| about(&new_name, e))?;
+    let catalog = &shared.catalog;
+    let updated = catalog.update_namespace(&namespace.id, attributes, judge);
+    let namespace = updated.await.map_err(|e| match e {
+        catalog::Error::NoNamespace => no_namespace(&name),
+        other => about(&new_name, other),
+    })?;
     Ok(Json(namespace_view(&namespace, &Contents::default())).into_response())
 }
 
@@ -169,10 +173,10 @@ pub(in crate::api) async fn delete(
     _: NoBody,
     NamePath(name): NamePath,
 ) -> Result<Response, Error> {
-    let namespace = shared
-        .namespace(&caller, &name, Rule::DeleteMetadefNamespace)
+    let (namespace, judge) = shared
+        .writable(&caller, &name, &[Rule::DeleteMetadefNamespace])
         .await?;
-    let deleted = shared.catalog.delete_namespace(&namespace.id).await;
+    let deleted = shared.catalog.delete_namespace(&namespace.id, judge).await;
     deleted.map_err(|e| about(&name, e))?;
     Ok(no_content())
 }

@@ -70,11 +70,11 @@ pub(in crate::api) async fn create(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let object = Object::parse(&body)?;
-    let namespace = shared
-        .namespace(&caller, &name, Rule::AddMetadefObject)
+    let writable = shared
+        .writable(&caller, &name, &[Rule::AddMetadefObject])
         .await?;
-    let created = shared.create_part(&namespace, object).await?;
-    let view = Json(object_view(namespace.name(), &created));
+    let created = shared.create_part(writable, object).await?;
+    let view = Json(object_view(&name, &created));
     Ok((StatusCode::CREATED, view).into_response())
 }
 
@@ -85,10 +85,10 @@ pub(in crate::api) async fn delete_all(
     _: NoBody,
     NamePath(name): NamePath,
 ) -> Result<Response, Error> {
-    let namespace = shared
-        .namespace(&caller, &name, Rule::DeleteMetadefNamespace)
+    let writable = shared
+        .writable(&caller, &name, &[Rule::DeleteMetadefNamespace])
         .await?;
-    shared.delete_parts::<Object>(&namespace).await?;
+    shared.delete_parts::<Object>(writable).await?;
     Ok(no_content())
 }
 
@@ -114,11 +114,11 @@ pub(in crate::api) async fn update(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let object = Object::parse(&body)?;
-    let namespace = shared
-        .namespace(&caller, &path.namespace, Rule::ModifyMetadefObject)
+    let writable = shared
+        .writable(&caller, &path.namespace, &[Rule::ModifyMetadefObject])
         .await?;
-    let updated = shared.update_part(&namespace, &path.part, object).await?;
-    Ok(Json(object_view(namespace.name(), &updated)).into_response())
+    let updated = shared.update_part(writable, &path.part, object).await?;
+    Ok(Json(object_view(&path.namespace, &updated)).into_response())
 }
 
 /// An object disappears.
@@ -128,9 +128,9 @@ pub(in crate::api) async fn delete(
     _: NoBody,
     path: PartPath,
 ) -> Result<Response, Error> {
-    let namespace = shared
-        .namespace(&caller, &path.namespace, Rule::DeleteMetadefObject)
+    let writable = shared
+        .writable(&caller, &path.namespace, &[Rule::DeleteMetadefObject])
         .await?;
-    shared.delete_part::<Object>(&namespace, &path.part).await?;
+    shared.delete_part::<Object>(writable, &path.part).await?;
     Ok(no_content())
 }

@@ -41,10 +41,10 @@ pub(in crate::api) async fn create(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let property = Property::parse(&body)?;
-    let namespace = shared
-        .namespace(&caller, &name, Rule::AddMetadefProperty)
+    let writable = shared
+        .writable(&caller, &name, &[Rule::AddMetadefProperty])
         .await?;
-    let created = shared.create_part(&namespace, property).await?;
+    let created = shared.create_part(writable, property).await?;
     let view = Json(property_view(&created.part));
     Ok((StatusCode::CREATED, view).into_response())
 }
@@ -56,10 +56,10 @@ pub(in crate::api) async fn delete_all(
     _: NoBody,
     NamePath(name): NamePath,
 ) -> Result<Response, Error> {
-    let namespace = shared
-        .namespace(&caller, &name, Rule::DeleteMetadefNamespace)
+    let writable = shared
+        .writable(&caller, &name, &[Rule::DeleteMetadefNamespace])
         .await?;
-    shared.delete_parts::<Property>(&namespace).await?;
+    shared.delete_parts::<Property>(writable).await?;
     Ok(no_content())
 }
 
@@ -105,10 +105,10 @@ pub(in crate::api) async fn update(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let property = Property::parse(&body)?;
-    let namespace = shared
-        .namespace(&caller, &path.namespace, Rule::ModifyMetadefProperty)
+    let writable = shared
+        .writable(&caller, &path.namespace, &[Rule::ModifyMetadefProperty])
         .await?;
-    let updated = shared.update_part(&namespace, &path.part, property).await?;
+    let updated = shared.update_part(writable, &path.part, property).await?;
     Ok(Json(property_view(&updated.part)).into_response())
 }
 
@@ -119,11 +119,9 @@ pub(in crate::api) async fn delete(
     _: NoBody,
     path: PartPath,
 ) -> Result<Response, Error> {
-    let namespace = shared
-        .namespace(&caller, &path.namespace, Rule::RemoveMetadefProperty)
+    let writable = shared
+        .writable(&caller, &path.namespace, &[Rule::RemoveMetadefProperty])
         .await?;
-    shared
-        .delete_part::<Property>(&namespace, &path.part)
-        .await?;
+    shared.delete_part::<Property>(writable, &path.part).await?;
     Ok(no_content())
 }

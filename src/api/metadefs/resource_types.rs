@@ -49,10 +49,10 @@ pub(in crate::api) async fn create(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let association = Association::parse(&body)?;
-    let namespace = shared
-        .namespace(&caller, &name, Rule::AddMetadefResourceTypeAssociation)
+    let writable = shared
+        .writable(&caller, &name, &[Rule::AddMetadefResourceTypeAssociation])
         .await?;
-    let created = shared.create_part(&namespace, association).await?;
+    let created = shared.create_part(writable, association).await?;
     let view = Json(association_view(&created));
     Ok((StatusCode::CREATED, view).into_response())
 }
@@ -64,10 +64,10 @@ pub(in crate::api) async fn delete(
     _: NoBody,
     path: PartPath,
 ) -> Result<Response, Error> {
-    let rule = Rule::RemoveMetadefResourceTypeAssociation;
-    let namespace = shared.namespace(&caller, &path.namespace, rule).await?;
+    let rules = &[Rule::RemoveMetadefResourceTypeAssociation];
+    let writable = shared.writable(&caller, &path.namespace, rules).await?;
     shared
-        .delete_part::<Association>(&namespace, &path.part)
+        .delete_part::<Association>(writable, &path.part)
         .await?;
     Ok(no_content())
 }

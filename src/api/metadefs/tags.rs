@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::json;
 
-use super::{PartPath, about, enforce, part_page};
+use super::{PartPath, about, part_page};
 use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{JsonObject, NamePath, NoBody};
@@ -47,13 +47,13 @@ pub(in crate::api) async fn create_all(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let tags = parse_tags(&body)?;
-    let namespace = shared
-        .namespace(&caller, &name, Rule::AddMetadefTags)
+    let (namespace, judge) = shared
+        .writable(&caller, &name, &[Rule::AddMetadefTags])
         .await?;
     let names: Vec<_> = tags.iter().map(tag_name_view).collect();
     let created = shared
         .catalog
-        .create_tags(&namespace, tags, is_append(&headers));
+        .create_tags(&namespace, tags, is_append(&headers), judge);
     created.await.map_err(|e| match e {
         catalog::Error::Taken => Error::Conflict(format!(
             "Namespace '{name}' has one of the tags already; none is added."
@@ -71,11 +71,9 @@ pub(in crate::api) async fn delete_all(
     _: NoBody,
     NamePath(name): NamePath,
 ) -> Result<Response, Error> {
-    let namespace = shared
-        .namespace(&caller, &name, Rule::DeleteMetadefNamespace)
-        .await?;
-    enforce(&caller, Rule::DeleteMetadefTags, &namespace.attributes)?;
-    shared.delete_parts::<Tag>(&namespace).await?;
+    let rules = &[Rule::DeleteMetadefNamespace, Rule::DeleteMetadefTags];
+    let writable = shared.writable(&caller, &name, rules).await?;
+    shared.delete_parts::<Tag>(writable).await?;
     Ok(no_content())
 }
 
@@ -101,10 +99,10 @@ pub(in crate::api) async fn create(
     path: PartPath,
 ) -> Result<Response, Error> {
     let tag = Tag::named(&path.part)?;
-    let namespace = shared
-        .namespace(&caller, &path.namespace, Rule::AddMetadefTag)
+    let writable = shared
+        .writable(&caller, &path.namespace, &[Rule::AddMetadefTag])
         .await?;
-    let created = shared.create_part(&namespace, tag).await?;
+    let created = shared.create_part(writable, tag).await?;
     Ok((StatusCode::CREATED, Json(tag_view(&created))).into_response())
 }
 
@@ -116,10 +114,10 @@ pub(in crate::api) async fn update(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let tag = Tag::parse(&body)?;
-    let namespace = shared
-        .namespace(&caller, &path.namespace, Rule::ModifyMetadefTag)
+    let writable = shared
+        .writable(&caller, &path.namespace, &[Rule::ModifyMetadefTag])
         .await?;
-    let updated = shared.update_part(&namespace, &path.part, tag).await?;
+    let updated = shared.update_part(writable, &path.part, tag).await?;
     Ok(Json(tag_view(&updated)).into_response())
 }
 
@@ -130,10 +128,10 @@ pub(in crate::api) async fn delete(
     _: NoBody,
     path: PartPath,
 ) -> Result<Response, Error> {
-    let namespace = shared
-        .namespace(&caller, &path.namespace, Rule::DeleteMetadefTag)
+    let writable = shared
+        .writable(&caller, &path.namespace, &[Rule::DeleteMetadefTag])
         .await?;
-    shared.delete_part::<Tag>(&namespace, &path.part).await?;
+    shared.delete_part::<Tag>(writable, &path.part).await?;
     Ok(no_content())
 }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::{dated_of, is_protected};
+use super::dated_of;
 use crate::catalog::db;
 use crate::catalog::rows::bad_row;
-use crate::catalog::{Catalog, Direction, Error, Result, now};
+use crate::catalog::{Catalog, Direction, Error, Judge, Result, now};
 use crate::image::Micros;
 use crate::metadef::{Association, Contents, Dated, Definition, Namespace, Part, Tag};
 
@@ -171,16 +171,16 @@ impl Catalog {
     /// Stores a new part.
     ///
     /// # Errors
-    /// [`Error::Missing`] without the namespace; [`Error::Taken`] when another part of the kind has the name.
+    /// What `judge` says; [`Error::NoNamespace`]; [`Error::Taken`] when another part of the kind has the name.
     pub(crate) async fn create_part<T: Part>(
         &self,
         namespace: &Namespace,
         part: T,
+        judge: Judge<Namespace>,
     ) -> Result<Dated<T>> {
         let (this, id) = (self.clone(), namespace.id.clone());
         self.detached(async move {
-            let mut tx = this.db.write().await?;
-            is_protected(&mut tx, &id).await?;
+            let (mut tx, _) = this.write_in_namespace(&id, judge).await?;
             let now = now();
             insert(&mut tx, &id, &part, Clash::Refuse, now).await?;
             tx.commit().await?;
@@ -196,16 +196,18 @@ impl Catalog {
     /// Replaces a part, its name included.
     ///
     /// # Errors
-    /// [`Error::Missing`]; [`Error::Taken`] when another part of the kind has the new name.
+    /// What `judge` says; [`Error::NoNamespace`]; [`Error::Missing`]; [`Error::Taken`] when another part of the kind has
+    /// the new name.
     pub(crate) async fn update_part<T: Part>(
         &self,
         namespace: &Namespace,
         name: &str,
         part: T,
+        judge: Judge<Namespace>,
     ) -> Result<Dated<T>> {
         let (this, id, name) = (self.clone(), namespace.id.clone(), name.to_owned());
         self.detached(async move {
-            let mut tx = this.db.write().await?;
+            let (mut tx, _) = this.write_in_namespace(&id, judge).await?;
             let row = sqlx::query(
                 "UPDATE metadef_parts SET name = $1, body = $2, updated_at = $3 \
                  WHERE namespace_id = $4 AND kind = $5 AND name = $6 RETURNING created_at, updated_at",
@@ -234,16 +236,16 @@ impl Catalog {
     /// Removes a part.
     ///
     /// # Errors
-    /// [`Error::Missing`]; [`Error::Protected`] in a protected namespace.
+    /// What `judge` says; [`Error::NoNamespace`]; [`Error::Missing`]; [`Error::Protected`] in a protected namespace.
     pub(crate) async fn delete_part<T: Part>(
         &self,
         namespace: &Namespace,
         name: &str,
+        judge: Judge<Namespace>,
     ) -> Result<()> {
         let (this, id, name) = (self.clone(), namespace.id.clone(), name.to_owned());
         self.detached(async move {
-            let mut tx = this.db.write().await?;
-            let is_protected = is_protected(&mut tx, &id).await?;
+            let (mut tx, namespace) = this.write_in_namespace(&id, judge).await?;
             let deleted = sqlx::query(
                 "DELETE FROM metadef_parts WHERE namespace_id = $1 AND kind = $2 AND name = $3",
             )
@@ -255,7 +257,7 @@ impl Catalog {
             if deleted.rows_affected() == 0 {
                 return Err(Error::Missing);
             }
-            if is_protected {
+            if namespace.attributes.protected {
                 return Err(Error::Protected);
             }
             tx.commit().await?;
@@ -267,11 +269,15 @@ impl Catalog {
     /// Removes every part of a kind.
     ///
     /// # Errors
-    /// [`Error::Missing`] without the namespace; [`Error::Protected`].
-    pub(crate) async fn delete_parts<T: Part>(&self, namespace: &Namespace) -> Result<()> {
+    /// What `judge` says; [`Error::NoNamespace`]; [`Error::Protected`].
+    pub(crate) async fn delete_parts<T: Part>(
+        &self,
+        namespace: &Namespace,
+        judge: Judge<Namespace>,
+    ) -> Result<()> {
         let (this, id) = (self.clone(), namespace.id.clone());
         self.detached(async move {
-            let mut tx = this.unprotected(&id).await?;
+            let mut tx = this.delete_in_namespace(&id, judge).await?;
             delete_kind(&mut tx, &id, T::KIND).await?;
             tx.commit().await?;
             Ok(())
@@ -282,17 +288,17 @@ impl Catalog {
     /// Stores several tags, in the place of those that are there unless `keep`. All or nothing; no tags change nothing.
     ///
     /// # Errors
-    /// [`Error::Missing`] without the namespace; [`Error::Taken`] when two would have one name.
+    /// What `judge` says; [`Error::NoNamespace`]; [`Error::Taken`] when two would have one name.
     pub(crate) async fn create_tags(
         &self,
         namespace: &Namespace,
         tags: Vec<Tag>,
         keep: bool,
+        judge: Judge<Namespace>,
     ) -> Result<()> {
         let (this, id) = (self.clone(), namespace.id.clone());
         self.detached(async move {
-            let mut tx = this.db.write().await?;
-            is_protected(&mut tx, &id).await?;
+            let (mut tx, _) = this.write_in_namespace(&id, judge).await?;
             // As the reference service: an empty list is no way to delete the tags.
             if !keep && !tags.is_empty() {
                 delete_kind(&mut tx, &id, Tag::KIND).await?;
