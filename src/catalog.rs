@@ -68,6 +68,12 @@ pub(crate) enum Error {
         /// Members it would have.
         wanted: u64,
     },
+    /// The namespace would hold more than it may.
+    #[error("the namespace would hold more than {most} bytes of definitions")]
+    NamespaceFull {
+        /// Bytes a namespace may hold.
+        most: i64,
+    },
     /// The image's only copy of its data: without it the image could be filled anew (OSSA 2016-006).
     #[error("the last location of an image cannot be removed")]
     LastLocation,

@@ -135,6 +135,7 @@ impl Error {
                 | catalog::Error::FormatsMissing
                 | catalog::Error::NotShared
                 | catalog::Error::TooManyMembers { .. }
+                | catalog::Error::NamespaceFull { .. }
                 | catalog::Error::LastLocation
                 | catalog::Error::OverQuota { .. }
                 | catalog::Error::OverLimit { .. },

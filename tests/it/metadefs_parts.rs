@@ -230,3 +230,27 @@ async fn resource_types_are_known_once_a_namespace_is_for_them() {
     );
     app.finish().await;
 }
+
+#[tokio::test]
+async fn what_a_namespace_holds_is_bounded() {
+    let app = TestApp::start().await;
+    let path = make(&app.client, &json!({"namespace": "Large"})).await + "/objects";
+    let large = |name: &str| json!({"name": name, "description": "x".repeat(900_000)});
+    let post = async |object: Value| app.client.post_json(&path, &object).await;
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(post(large(name)).await.status, StatusCode::CREATED);
+    }
+    let objects = app.client.get(&path).await;
+    let refused = post(large("e")).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(refused.text().contains("4194304"), "{}", refused.text());
+    let small = post(json!({"name": "e"})).await;
+    assert_eq!(small.status, StatusCode::CREATED);
+    let one = format!("{path}/e");
+    let grown = put(&app.client, &one, &large("e")).await;
+    assert_eq!(grown.status, StatusCode::PAYLOAD_TOO_LARGE);
+    app.client.delete(&one).await;
+    let kept = app.client.get(&path).await;
+    assert_eq!(kept.body, objects.body, "what is refused changes nothing");
+    app.finish().await;
+}

@@ -67,6 +67,12 @@ pub(super) enum Clash {
     Overwrite,
 }
 
+/// What a namespace may hold, bytes; thirty times the largest that comes with the program.
+const NAMESPACE_BYTES: i64 = 4 * 1024 * 1024;
+
+/// What an answer adds to a part at least, bytes: its name, times, links.
+const FRAME_BYTES: i64 = 512;
+
 impl Catalog {
     /// Everything in a namespace, in the order in which it was made.
     ///
@@ -183,6 +189,7 @@ impl Catalog {
             let (mut tx, _) = this.write_in_namespace(&id, judge).await?;
             let now = now();
             insert(&mut tx, &id, &part, Clash::Refuse, now).await?;
+            check_size(&mut tx, &id).await?;
             tx.commit().await?;
             Ok(Dated {
                 part,
@@ -227,6 +234,7 @@ impl Catalog {
                 created_at: row.try_get("created_at")?,
                 updated_at: row.try_get("updated_at")?,
             };
+            check_size(&mut tx, &id).await?;
             tx.commit().await?;
             Ok(dated)
         })
@@ -304,6 +312,7 @@ impl Catalog {
                 delete_kind(&mut tx, &id, Tag::KIND).await?;
             }
             insert_kind(&mut tx, &id, &tags, Clash::Refuse, &mut now()).await?;
+            check_size(&mut tx, &id).await?;
             tx.commit().await?;
             Ok(())
         })
@@ -378,7 +387,25 @@ pub(super) async fn insert_all(
     written += insert_kind(tx, id, &definition.properties, clash, &mut at).await?;
     written += insert_kind(tx, id, &definition.objects, clash, &mut at).await?;
     written += insert_kind(tx, id, &definition.tags, clash, &mut at).await?;
+    check_size(tx, id).await?;
     Ok(written)
+}
+
+/// Fails when a namespace holds more than it may, what is being written included: an answer shows all of it at once.
+async fn check_size(tx: &mut SqliteConnection, id: &str) -> Result<()> {
+    let row = sqlx::query(
+        "SELECT COALESCE(SUM(OCTET_LENGTH(body) + $1), 0) AS bytes FROM metadef_parts WHERE namespace_id = $2",
+    )
+    .bind(FRAME_BYTES)
+    .bind(id)
+    .fetch_one(tx)
+    .await?;
+    if row.try_get::<i64, _>("bytes")? > NAMESPACE_BYTES {
+        return Err(Error::NamespaceFull {
+            most: NAMESPACE_BYTES,
+        });
+    }
+    Ok(())
 }
 
 /// Each is a microsecond younger than the one before, so that the order in which they were given is kept.
