@@ -88,7 +88,7 @@ async fn metrics_tell_of_tokens_by_number_only() {
     let app = cloud.app("").await;
     let token = cloud.token("member").await;
     app.client.with_token(&token).get("/v2/images").await;
-    app.client.with_token("garbage").get("/v2/images").await;
+    app.client.with_token("nonsense").get("/v2/images").await;
     let metrics = app.scrape().await.text();
     for line in [
         "oriel_token_validations_total{outcome=\"valid\"} 1\n",
@@ -97,7 +97,7 @@ async fn metrics_tell_of_tokens_by_number_only() {
     ] {
         assert!(metrics.contains(line), "{metrics}");
     }
-    for secret in [&token, "garbage", &cloud.own, "gAAAAA"] {
+    for secret in [&token, "nonsense", &cloud.own, "gAAAAA"] {
         assert!(!metrics.contains(secret), "{metrics}");
     }
     app.finish().await;
