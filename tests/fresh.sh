@@ -37,7 +37,8 @@ cp --dereference /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-cert
 for file in /etc/pip.conf /etc/apt/apt.conf.d/*proxy* "${CARGO_HOME:-$HOME/.cargo}/config.toml"; do
   [ -f "$file" ] || continue
   case "$file" in
-    */config.toml) install -D -m 600 "$file" "$root/root/.cargo/config.toml" ;;
+    # Cargo looks above the checkout as well.
+    */config.toml) install -D -m 600 "$file" "$root/.cargo/config.toml" ;;
     *) install -D -m 644 "$file" "$root$file" ;;
   esac
 done
