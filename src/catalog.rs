@@ -16,8 +16,10 @@ mod list;
 mod members;
 mod metadefs;
 mod rows;
+mod status;
 mod tasks;
 mod uploads;
+mod usage;
 
 use std::future::Future;
 use std::path::Path;
@@ -41,6 +43,9 @@ pub(crate) use metadefs::{
 };
 pub(crate) use tasks::{Task, TaskPage, TaskSortKey};
 pub(crate) use uploads::{Formats, Intent, NewUpload, Reserved, Upload};
+
+/// What lies beneath an error.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why the catalog did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -119,10 +124,10 @@ pub(crate) enum Error {
     Changed,
     /// The database does not answer now; the same call may work later.
     #[error("the catalog is not available")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Cause),
     /// A fault of ours: bad data in a row, a broken statement.
     #[error("catalog fault")]
-    Other(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Other(#[source] Cause),
 }
 
 /// The result of a catalog call.

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Row, SqliteConnection};
-
+use super::db::{Connection, query};
 use super::{Catalog, Result, now};
 use crate::image::{Micros, StoreId};
 
@@ -63,20 +62,20 @@ impl Catalog {
         until: Micros,
         limit: u32,
     ) -> Result<Vec<Garbage>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT object_key, upload_id FROM garbage WHERE store = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3",
         )
         .bind(store.as_str())
         .bind(until)
         .bind(limit)
-        .fetch_all(self.db.reader())
+        .fetch_all(&mut self.db.read().await?)
         .await?;
         rows.iter()
             .map(|row| {
                 Ok(Garbage {
                     store: store.clone(),
-                    key: row.try_get("object_key")?,
-                    parts: OpenParts::from_column(row.try_get("upload_id")?),
+                    key: row.get("object_key")?,
+                    parts: OpenParts::from_column(row.get("upload_id")?),
                 })
             })
             .collect()
@@ -87,13 +86,13 @@ impl Catalog {
     /// # Errors
     /// [`super::Error::Unavailable`].
     pub(crate) async fn count_garbage(&self) -> Result<Vec<(StoreId, u64)>> {
-        let rows = sqlx::query("SELECT store, COUNT(*) AS waiting FROM garbage GROUP BY store")
-            .fetch_all(self.db.reader())
+        let rows = query("SELECT store, COUNT(*) AS waiting FROM garbage GROUP BY store")
+            .fetch_all(&mut self.db.read().await?)
             .await?;
         rows.iter()
             .map(|row| {
-                let waiting: i64 = row.try_get("waiting")?;
-                let store = row.try_get::<String, _>("store")?.as_str().into();
+                let waiting: i64 = row.get("waiting")?;
+                let store = row.get::<String>("store")?.as_str().into();
                 Ok((store, waiting.unsigned_abs()))
             })
             .collect()
@@ -142,11 +141,11 @@ impl Catalog {
         self.detached(async move {
             let mut tx = this.db.write().await?;
             for item in &items {
-                sqlx::query(statement)
+                query(statement)
                     .bind(time)
                     .bind(item.store.as_str())
                     .bind(&item.key)
-                    .execute(&mut *tx)
+                    .execute(&mut tx)
                     .await?;
             }
             tx.commit().await?;
@@ -157,12 +156,8 @@ impl Catalog {
 }
 
 /// Adds an item within the transaction that gives it up.
-pub(super) async fn insert(
-    tx: &mut SqliteConnection,
-    item: &Garbage,
-    due_at: Micros,
-) -> Result<()> {
-    sqlx::query(
+pub(super) async fn insert(tx: &mut Connection, item: &Garbage, due_at: Micros) -> Result<()> {
+    query(
         "INSERT INTO garbage (store, object_key, upload_id, due_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
     )
     .bind(item.store.as_str())

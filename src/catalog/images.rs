@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use sqlx::SqliteConnection;
 use tokio::sync::SemaphorePermit;
 
-use super::limits::check_images;
+use super::db::{Connection, query};
 use super::rows;
+use super::rows::signed;
+use super::status::{self, Facts};
+use super::usage::{self, Delta};
 use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, now};
 use crate::image::{
     Attributes, Image, ImageId, InvalidTransition, Location, ProjectId, Status, StoreId,
@@ -54,7 +56,7 @@ impl Catalog {
         }
         self.metrics.cache_miss();
         let begun = self.cache.begin_read();
-        let mut reader = self.db.reader().acquire().await?;
+        let mut reader = self.db.read().await?;
         let large = rows::text_bytes(&mut reader, &[id]).await?;
         let _large = self.large_read(large.values().sum()).await?;
         let Some(image) = rows::load(&mut reader, id).await? else {
@@ -86,7 +88,8 @@ impl Catalog {
             let mut tx = this.db.write().await?;
             insert(&mut tx, &image).await?;
             let owner = image.owner.as_ref().map(ProjectId::as_str);
-            check_images(&mut tx, owner, &limits).await?;
+            let usage = usage::change(&mut tx, owner, Delta::IMAGE).await?;
+            limits.check_images(owner, usage)?;
             tx.commit().await?;
             let image = Arc::new(image);
             this.cache.written(&image.id, Some(Arc::clone(&image)));
@@ -120,13 +123,14 @@ impl Catalog {
             if attributes == Attributes::of(&image) && given_up.is_empty() {
                 return Ok(Ok((Arc::new(image), Vec::new())));
             }
-            let before = Attributes::of(&image);
+            let (before, owner) = (Attributes::of(&image), image.owner.clone());
             attributes.write_to(&mut image);
             image.updated_at = now();
             update(&mut tx, &before, &image).await?;
+            usage::change_owner(&mut tx, owner.as_ref(), &image).await?;
             let mut garbage = Vec::with_capacity(given_up.len());
             for location in given_up {
-                garbage.push(give_up(&mut tx, &id, location).await?);
+                garbage.push(give_up(&mut tx, &image, location).await?);
             }
             let image = this.commit(tx, &id).await?;
             Ok(Ok((image.ok_or(Error::Missing)?, garbage)))
@@ -156,19 +160,7 @@ impl Catalog {
             if image.status == to {
                 return Ok(());
             }
-            if image.status != from {
-                return Err(InvalidTransition {
-                    from: image.status,
-                    to,
-                }
-                .into());
-            }
-            sqlx::query("UPDATE images SET status = $1, updated_at = $2 WHERE id = $3")
-                .bind(to.as_str())
-                .bind(now())
-                .bind(id.as_str())
-                .execute(&mut *tx)
-                .await?;
+            status::change(&mut tx, &id, from, to, Facts::Kept).await?;
             this.commit(tx, &id).await.map(drop)
         })
         .await
@@ -200,16 +192,17 @@ impl Catalog {
             if image.locations.len() < 2 {
                 return Err(Error::LastLocation);
             }
-            let mut locations = image.locations.into_iter();
+            let mut locations = image.locations.iter();
             let location = locations
                 .find(|location| location.store == store)
+                .cloned()
                 .ok_or(Error::Missing)?;
-            sqlx::query("UPDATE images SET updated_at = $1 WHERE id = $2")
+            query("UPDATE images SET updated_at = $1 WHERE id = $2")
                 .bind(now())
                 .bind(id.as_str())
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
-            let garbage = give_up(&mut tx, &id, location).await?;
+            let garbage = give_up(&mut tx, &image, location).await?;
             this.commit(tx, &id).await?;
             Ok(garbage)
         })
@@ -239,23 +232,14 @@ impl Catalog {
         if image.protected {
             return Err(Error::Protected);
         }
-        image.status.check_transition(Status::Deleted)?;
-        let now = now();
-        sqlx::query(
-            "UPDATE images SET status = 'deleted', updated_at = $1, deleted_at = $1 WHERE id = $2",
-        )
-        .bind(now)
-        .bind(id.as_str())
-        .execute(&mut *tx)
-        .await?;
+        status::change(&mut tx, id, image.status, Status::Deleted, Facts::Kept).await?;
+        let owner = image.owner.as_ref().map(ProjectId::as_str);
+        usage::change(&mut tx, owner, Delta::of(&image).gone()).await?;
         for delete in [
             "DELETE FROM image_locations WHERE image_id = $1",
             "DELETE FROM image_members WHERE image_id = $1",
         ] {
-            sqlx::query(delete)
-                .bind(id.as_str())
-                .execute(&mut *tx)
-                .await?;
+            query(delete).bind(id.as_str()).execute(&mut tx).await?;
         }
         let mut garbage = Vec::with_capacity(image.locations.len());
         for location in image.locations {
@@ -264,7 +248,7 @@ impl Catalog {
                 key: location.key,
                 parts: OpenParts::None,
             };
-            super::garbage::insert(&mut tx, &item, now).await?;
+            super::garbage::insert(&mut tx, &item, now()).await?;
             garbage.push(item);
         }
         tx.commit().await?;
@@ -273,15 +257,16 @@ impl Catalog {
 }
 
 /// Takes a copy from its image and puts it in the garbage list.
-async fn give_up(tx: &mut SqliteConnection, id: &ImageId, location: Location) -> Result<Garbage> {
-    sqlx::query(
-        "DELETE FROM image_locations WHERE image_id = $1 AND store = $2 AND object_key = $3",
-    )
-    .bind(id.as_str())
-    .bind(location.store.as_str())
-    .bind(&location.key)
-    .execute(&mut *tx)
-    .await?;
+async fn give_up(tx: &mut Connection, image: &Image, location: Location) -> Result<Garbage> {
+    query("DELETE FROM image_locations WHERE image_id = $1 AND store = $2 AND object_key = $3")
+        .bind(image.id.as_str())
+        .bind(location.store.as_str())
+        .bind(&location.key)
+        .execute(&mut *tx)
+        .await?;
+    let owner = image.owner.as_ref().map(ProjectId::as_str);
+    let bytes = image.size.map_or(0, signed);
+    usage::change(tx, owner, Delta::bytes(-bytes)).await?;
     let garbage = Garbage {
         store: location.store,
         key: location.key,
@@ -291,8 +276,8 @@ async fn give_up(tx: &mut SqliteConnection, id: &ImageId, location: Location) ->
     Ok(garbage)
 }
 
-async fn insert(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
-    let inserted = sqlx::query(
+async fn insert(tx: &mut Connection, image: &Image) -> Result<()> {
+    let inserted = query(
         "INSERT INTO images (id, name, status, visibility, owner, protected, os_hidden, disk_format, container_format, \
          min_disk, min_ram, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
          ON CONFLICT DO NOTHING",
@@ -312,15 +297,15 @@ async fn insert(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
     .bind(image.updated_at)
     .execute(&mut *tx)
     .await?;
-    if inserted.rows_affected() == 0 {
+    if inserted == 0 {
         return Err(Error::Taken);
     }
     insert_sets(tx, image).await
 }
 
 /// Writes the columns of [`Attributes`], and of tags and properties what is another than `before`.
-async fn update(tx: &mut SqliteConnection, before: &Attributes, image: &Image) -> Result<()> {
-    sqlx::query(
+async fn update(tx: &mut Connection, before: &Attributes, image: &Image) -> Result<()> {
+    query(
         "UPDATE images SET name = $1, visibility = $2, owner = $3, protected = $4, os_hidden = $5, disk_format = $6, \
          container_format = $7, min_disk = $8, min_ram = $9, updated_at = $10 WHERE id = $11",
     )
@@ -338,7 +323,7 @@ async fn update(tx: &mut SqliteConnection, before: &Attributes, image: &Image) -
     .execute(&mut *tx)
     .await?;
     for tag in before.tags.difference(&image.tags) {
-        sqlx::query("DELETE FROM image_tags WHERE image_id = $1 AND value = $2")
+        query("DELETE FROM image_tags WHERE image_id = $1 AND value = $2")
             .bind(image.id.as_str())
             .bind(tag)
             .execute(&mut *tx)
@@ -349,7 +334,7 @@ async fn update(tx: &mut SqliteConnection, before: &Attributes, image: &Image) -
     }
     for name in before.properties.keys() {
         if !image.properties.contains_key(name) {
-            sqlx::query("DELETE FROM image_properties WHERE image_id = $1 AND name = $2")
+            query("DELETE FROM image_properties WHERE image_id = $1 AND name = $2")
                 .bind(image.id.as_str())
                 .bind(name)
                 .execute(&mut *tx)
@@ -364,7 +349,7 @@ async fn update(tx: &mut SqliteConnection, before: &Attributes, image: &Image) -
     Ok(())
 }
 
-async fn insert_sets(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
+async fn insert_sets(tx: &mut Connection, image: &Image) -> Result<()> {
     for tag in &image.tags {
         insert_tag(tx, image, tag).await?;
     }
@@ -374,8 +359,8 @@ async fn insert_sets(tx: &mut SqliteConnection, image: &Image) -> Result<()> {
     Ok(())
 }
 
-async fn insert_tag(tx: &mut SqliteConnection, image: &Image, tag: &str) -> Result<()> {
-    sqlx::query("INSERT INTO image_tags (image_id, value, created_at) VALUES ($1, $2, $3)")
+async fn insert_tag(tx: &mut Connection, image: &Image, tag: &str) -> Result<()> {
+    query("INSERT INTO image_tags (image_id, value, created_at) VALUES ($1, $2, $3)")
         .bind(image.id.as_str())
         .bind(tag)
         .bind(image.created_at)
@@ -385,12 +370,12 @@ async fn insert_tag(tx: &mut SqliteConnection, image: &Image, tag: &str) -> Resu
 }
 
 async fn put_property(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     image: &Image,
     name: &str,
     value: Option<&str>,
 ) -> Result<()> {
-    sqlx::query(
+    query(
         "INSERT INTO image_properties (image_id, name, value, created_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (image_id, name) DO UPDATE SET value = excluded.value",
     )

@@ -12,8 +12,7 @@ mod scope;
 
 use std::sync::Arc;
 
-use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
-
+use super::db::{Builder, Connection};
 use super::rows;
 use super::{Catalog, Error, Result};
 use crate::image::{Image, MemberStatus, Micros, ProjectId, Visibility};
@@ -246,7 +245,7 @@ impl SortValue {
         matches!(self, SortValue::Text(None) | SortValue::Number(None))
     }
 
-    fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+    fn push(&self, query: &mut Builder) {
         match self {
             SortValue::Text(text) => query.push_bind(text.clone()),
             SortValue::Number(number) => query.push_bind(*number),
@@ -303,19 +302,20 @@ impl Catalog {
         if page.limit == 0 {
             return Ok(Listed::default());
         }
-        let mut reader = self.db.reader().acquire().await?;
+        let mut reader = self.db.read().await?;
         if let Some(listed) = self.records_of(&mut reader, &page, few).await? {
             return Ok(listed);
         }
-        // A record changed between the statements; within a transaction they read one moment.
-        let mut tx = reader.begin().await?;
-        let listed = self.records_of(&mut tx, &page, few).await?;
+        // A record changed between the statements.
+        drop(reader);
+        let mut reader = self.db.snapshot().await?;
+        let listed = self.records_of(&mut reader, &page, few).await?;
         listed.ok_or_else(|| Error::Other("a record changed within a snapshot".into()))
     }
 }
 
 /// Which images a page holds, in its order.
-async fn find(db: &mut SqliteConnection, page: &Page, few: i64) -> Result<Vec<Found>> {
+async fn find(db: &mut Connection, page: &Page, few: i64) -> Result<Vec<Found>> {
     let filters = page.filters.iter().cloned().map(Condition::Filter);
     let hidden = if page.is_hidden {
         Condition::Hidden

@@ -2,9 +2,7 @@
 //!
 //! Every change goes through the image's own commit, so that the cached record knows at once whom it is shared with.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
-
+use super::db::{Connection, Row, query};
 use super::rows::{self, bad_row};
 use super::{Catalog, Error, Judge, Result, now};
 use crate::image::{Image, ImageId, MemberStatus, Micros, ProjectId, Visibility};
@@ -30,11 +28,10 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unavailable`].
     pub(crate) async fn list_members(&self, image: &ImageId) -> Result<Vec<Member>> {
-        let rows =
-            sqlx::query("SELECT * FROM image_members WHERE image_id = $1 ORDER BY member_id")
-                .bind(image.as_str())
-                .fetch_all(self.db.reader())
-                .await?;
+        let rows = query("SELECT * FROM image_members WHERE image_id = $1 ORDER BY member_id")
+            .bind(image.as_str())
+            .fetch_all(&mut self.db.read().await?)
+            .await?;
         rows.iter().map(member_of).collect()
     }
 
@@ -47,10 +44,10 @@ impl Catalog {
         image: &ImageId,
         project: &ProjectId,
     ) -> Result<Option<Member>> {
-        let row = sqlx::query("SELECT * FROM image_members WHERE image_id = $1 AND member_id = $2")
+        let row = query("SELECT * FROM image_members WHERE image_id = $1 AND member_id = $2")
             .bind(image.as_str())
             .bind(project.as_str())
-            .fetch_optional(self.db.reader())
+            .fetch_optional(&mut self.db.read().await?)
             .await?;
         row.as_ref().map(member_of).transpose()
     }
@@ -72,7 +69,7 @@ impl Catalog {
             let mut tx = this.db.write().await?;
             let created_at = shared_image(&mut tx, &image, judge).await?.created_at;
             let now = now();
-            let inserted = sqlx::query(
+            let inserted = query(
                 "INSERT INTO image_members (image_id, member_id, status, created_at, updated_at, image_created_at) \
                  VALUES ($1, $2, 'pending', $3, $3, $4) ON CONFLICT DO NOTHING",
             )
@@ -80,9 +77,9 @@ impl Catalog {
             .bind(project.as_str())
             .bind(now)
             .bind(created_at)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
-            if inserted.rows_affected() == 0 {
+            if inserted == 0 {
                 return Err(Error::Taken);
             }
             if let Some(quota) = quota {
@@ -115,7 +112,7 @@ impl Catalog {
         self.detached(async move {
             let mut tx = this.db.write().await?;
             shared_image(&mut tx, &image, judge).await?;
-            let row = sqlx::query(
+            let row = query(
                 "UPDATE image_members SET status = $1, updated_at = $2 WHERE image_id = $3 AND member_id = $4 \
                  RETURNING *",
             )
@@ -123,7 +120,7 @@ impl Catalog {
             .bind(now())
             .bind(image.as_str())
             .bind(project.as_str())
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut tx)
             .await?;
             let member = member_of(&row.ok_or(Error::Missing)?)?;
             this.commit(tx, &image).await?;
@@ -146,13 +143,12 @@ impl Catalog {
         self.detached(async move {
             let mut tx = this.db.write().await?;
             shared_image(&mut tx, &image, judge).await?;
-            let deleted =
-                sqlx::query("DELETE FROM image_members WHERE image_id = $1 AND member_id = $2")
-                    .bind(image.as_str())
-                    .bind(project.as_str())
-                    .execute(&mut *tx)
-                    .await?;
-            if deleted.rows_affected() == 0 {
+            let deleted = query("DELETE FROM image_members WHERE image_id = $1 AND member_id = $2")
+                .bind(image.as_str())
+                .bind(project.as_str())
+                .execute(&mut tx)
+                .await?;
+            if deleted == 0 {
                 return Err(Error::Missing);
             }
             this.commit(tx, &image).await.map(drop)
@@ -162,7 +158,7 @@ impl Catalog {
 }
 
 /// The record as judged, which has a member list in use only while it is shared.
-async fn shared_image(tx: &mut SqliteConnection, id: &ImageId, judge: Judge) -> Result<Image> {
+async fn shared_image(tx: &mut Connection, id: &ImageId, judge: Judge) -> Result<Image> {
     let image = rows::load(tx, id).await?.ok_or(Error::Missing)?;
     judge(&image)?;
     if image.visibility == Visibility::Shared {
@@ -172,12 +168,12 @@ async fn shared_image(tx: &mut SqliteConnection, id: &ImageId, judge: Judge) -> 
     }
 }
 
-async fn check_quota(tx: &mut SqliteConnection, image: &ImageId, quota: u64) -> Result<()> {
-    let row = sqlx::query("SELECT COUNT(*) AS members FROM image_members WHERE image_id = $1")
+async fn check_quota(tx: &mut Connection, image: &ImageId, quota: u64) -> Result<()> {
+    let row = query("SELECT COUNT(*) AS members FROM image_members WHERE image_id = $1")
         .bind(image.as_str())
         .fetch_one(tx)
         .await?;
-    let wanted = u64::try_from(row.try_get::<i64, _>("members")?).map_err(bad_row)?;
+    let wanted = u64::try_from(row.get::<i64>("members")?).map_err(bad_row)?;
     if wanted > quota {
         Err(Error::TooManyMembers { quota, wanted })
     } else {
@@ -185,18 +181,12 @@ async fn check_quota(tx: &mut SqliteConnection, image: &ImageId, quota: u64) -> 
     }
 }
 
-fn member_of(row: &SqliteRow) -> Result<Member> {
+fn member_of(row: &Row) -> Result<Member> {
     Ok(Member {
-        image: row
-            .try_get::<String, _>("image_id")?
-            .parse()
-            .map_err(bad_row)?,
-        project: row.try_get::<String, _>("member_id")?.as_str().into(),
-        status: row
-            .try_get::<String, _>("status")?
-            .parse()
-            .map_err(bad_row)?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
+        image: row.get::<String>("image_id")?.parse().map_err(bad_row)?,
+        project: row.get::<String>("member_id")?.as_str().into(),
+        status: row.get::<String>("status")?.parse().map_err(bad_row)?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
     })
 }

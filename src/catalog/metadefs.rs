@@ -6,10 +6,8 @@
 mod load;
 mod parts;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
-
 use super::db::{self, WriteTx};
+use super::db::{Builder, Connection, Row, query};
 use super::rows::bad_row;
 use super::{Catalog, Direction, Error, Judge, Result, now};
 use crate::image::{Denial, Micros, Viewer};
@@ -75,9 +73,9 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unavailable`].
     pub(crate) async fn find_namespace(&self, name: &str) -> Result<Option<Namespace>> {
-        let row = sqlx::query("SELECT * FROM metadef_namespaces WHERE name = $1")
+        let row = query("SELECT * FROM metadef_namespaces WHERE name = $1")
             .bind(name)
-            .fetch_optional(self.db.reader())
+            .fetch_optional(&mut self.db.read().await?)
             .await?;
         row.as_ref().map(namespace_of).transpose()
     }
@@ -90,7 +88,7 @@ impl Catalog {
         &self,
         page: NamespacePage,
     ) -> Result<Vec<(Namespace, Contents)>> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM metadef_namespaces WHERE TRUE");
+        let mut query = Builder::new("SELECT * FROM metadef_namespaces WHERE TRUE");
         push_filters(&mut query, &page);
         let key = page.sort_key.as_sql();
         let (direction, comparison) = match page.direction {
@@ -109,8 +107,8 @@ impl Catalog {
         if let Some(limit) = page.limit {
             query.push(" LIMIT ").push_bind(limit);
         }
-        let mut reader = self.db.reader().acquire().await?;
-        let rows = query.build().fetch_all(&mut *reader).await?;
+        let mut reader = self.db.read().await?;
+        let rows = query.build().fetch_all(&mut reader).await?;
         let namespaces: Vec<Namespace> = rows.iter().map(namespace_of).collect::<Result<_>>()?;
         parts::with_associations(&mut reader, namespaces).await
     }
@@ -184,9 +182,9 @@ impl Catalog {
         judge: Judge<Namespace>,
     ) -> Result<(WriteTx, Namespace)> {
         let mut tx = self.db.write().await?;
-        let row = sqlx::query("SELECT * FROM metadef_namespaces WHERE id = $1")
+        let row = query("SELECT * FROM metadef_namespaces WHERE id = $1")
             .bind(id)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut tx)
             .await?;
         let namespace = namespace_of(&row.ok_or(Error::NoNamespace)?)?;
         judge(&namespace).map_err(|denial| match denial {
@@ -206,7 +204,7 @@ impl Catalog {
     }
 }
 
-fn push_filters(query: &mut QueryBuilder<Sqlite>, page: &NamespacePage) {
+fn push_filters(query: &mut Builder, page: &NamespacePage) {
     if !page.viewer.is_admin {
         query.push(" AND (visibility = 'public'");
         if let Some(project) = &page.viewer.project {
@@ -224,21 +222,14 @@ fn push_filters(query: &mut QueryBuilder<Sqlite>, page: &NamespacePage) {
             .push(" AND id IN (SELECT namespace_id FROM metadef_parts WHERE kind = ")
             .push_bind(Association::KIND)
             .push(" AND name IN (");
-        let mut names = query.separated(", ");
-        for name in resource_types {
-            names.push_bind(name);
-        }
+        query.push_list(resource_types.iter());
         query.push("))");
     }
 }
 
-async fn insert(
-    tx: &mut SqliteConnection,
-    attributes: &Attributes,
-    now: Micros,
-) -> Result<Namespace> {
+async fn insert(tx: &mut Connection, attributes: &Attributes, now: Micros) -> Result<Namespace> {
     let id = uuid::Uuid::new_v4().to_string();
-    let inserted = sqlx::query(
+    let inserted = query(
         "INSERT INTO metadef_namespaces (id, name, display_name, description, visibility, protected, owner, created_at, \
          updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT DO NOTHING",
     )
@@ -252,7 +243,7 @@ async fn insert(
     .bind(now)
     .execute(tx)
     .await?;
-    if inserted.rows_affected() == 0 {
+    if inserted == 0 {
         return Err(Error::Taken);
     }
     Ok(Namespace {
@@ -264,12 +255,12 @@ async fn insert(
 }
 
 async fn update(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     id: &str,
     attributes: &Attributes,
     now: Micros,
 ) -> Result<Namespace> {
-    let row = sqlx::query(
+    let row = query(
         "UPDATE metadef_namespaces SET name = $1, display_name = $2, description = $3, visibility = $4, protected = $5, \
          owner = $6, updated_at = $7 WHERE id = $8 RETURNING *",
     )
@@ -287,39 +278,36 @@ async fn update(
     namespace_of(&row.ok_or(Error::Missing)?)
 }
 
-async fn delete(tx: &mut SqliteConnection, id: &str) -> Result<()> {
-    sqlx::query("DELETE FROM metadef_namespaces WHERE id = $1")
+async fn delete(tx: &mut Connection, id: &str) -> Result<()> {
+    query("DELETE FROM metadef_namespaces WHERE id = $1")
         .bind(id)
         .execute(tx)
         .await?;
     Ok(())
 }
 
-fn namespace_of(row: &SqliteRow) -> Result<Namespace> {
-    let owner: Option<String> = row.try_get("owner")?;
+fn namespace_of(row: &Row) -> Result<Namespace> {
+    let owner: Option<String> = row.get("owner")?;
     Ok(Namespace {
-        id: row.try_get("id")?,
+        id: row.get("id")?,
         attributes: Attributes {
-            name: row.try_get("name")?,
-            display_name: row.try_get("display_name")?,
-            description: row.try_get("description")?,
-            visibility: row
-                .try_get::<String, _>("visibility")?
-                .parse()
-                .map_err(bad_row)?,
-            protected: row.try_get("protected")?,
+            name: row.get("name")?,
+            display_name: row.get("display_name")?,
+            description: row.get("description")?,
+            visibility: row.get::<String>("visibility")?.parse().map_err(bad_row)?,
+            protected: row.get("protected")?,
             owner: owner.map(|owner| owner.as_str().into()),
         },
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
     })
 }
 
-fn dated_of<T: Part>(row: &SqliteRow) -> Result<Dated<T>> {
-    let body: String = row.try_get("body")?;
+fn dated_of<T: Part>(row: &Row) -> Result<Dated<T>> {
+    let body: String = row.get("body")?;
     Ok(Dated {
         part: serde_json::from_str(&body).map_err(bad_row)?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
     })
 }

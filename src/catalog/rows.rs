@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::db::{Builder, Connection};
 use super::{Error, Result};
 use crate::image::{Image, ImageId, Location, Micros};
 
@@ -105,38 +105,35 @@ impl Record {
 }
 
 /// One live image with all that belongs to it.
-pub(super) async fn load(db: &mut SqliteConnection, id: &ImageId) -> Result<Option<Image>> {
+pub(super) async fn load(db: &mut Connection, id: &ImageId) -> Result<Option<Image>> {
     Ok(load_all(db, &[id]).await?.pop())
 }
 
 /// The live ones of these images, in any order.
-pub(super) async fn load_all(db: &mut SqliteConnection, ids: &[&ImageId]) -> Result<Vec<Image>> {
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT json_group_array(");
+pub(super) async fn load_all(db: &mut Connection, ids: &[&ImageId]) -> Result<Vec<Image>> {
+    let mut query = Builder::new("SELECT json_group_array(");
     query.push(RECORD).push(") AS records");
     push_of_images(&mut query, ids);
     let row = query.build().fetch_one(db).await?;
-    let records: Vec<Record> = serde_json::from_str(row.try_get("records")?).map_err(bad_row)?;
+    let records: Vec<Record> = serde_json::from_str(row.get("records")?).map_err(bad_row)?;
     records.into_iter().map(Record::into_image).collect()
 }
 
 /// How large the live ones of these images are, before they are read.
 pub(super) async fn text_bytes(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     ids: &[&ImageId],
 ) -> Result<HashMap<String, u64>> {
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT json_group_array(json_array(i.id, ");
+    let mut query = Builder::new("SELECT json_group_array(json_array(i.id, ");
     query.push(TEXT_BYTES).push(")) AS sizes");
     push_of_images(&mut query, ids);
     let row = query.build().fetch_one(db).await?;
-    let sizes: Vec<(String, u64)> = serde_json::from_str(row.try_get("sizes")?).map_err(bad_row)?;
+    let sizes: Vec<(String, u64)> = serde_json::from_str(row.get("sizes")?).map_err(bad_row)?;
     Ok(sizes.into_iter().collect())
 }
 
-fn push_of_images(query: &mut QueryBuilder<Sqlite>, ids: &[&ImageId]) {
+fn push_of_images(query: &mut Builder, ids: &[&ImageId]) {
     query.push(" FROM images i WHERE i.deleted_at IS NULL AND i.id IN (");
-    let mut list = query.separated(", ");
-    for id in ids {
-        list.push_bind(id.as_str().to_owned());
-    }
+    query.push_list(ids.iter().map(|id| id.as_str().to_owned()));
     query.push(")");
 }

@@ -1,9 +1,8 @@
 //! Records of tasks: reading them.
 
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 
+use super::db::{Builder, Row};
 use super::rows::bad_row;
 use super::{Catalog, Direction, Result, now};
 use crate::image::{ImageId, Micros, ProjectId};
@@ -112,14 +111,17 @@ impl Catalog {
     /// # Errors
     /// [`super::Error::Unavailable`].
     pub(crate) async fn find_task(&self, id: &str) -> Result<Option<Task>> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM tasks WHERE id = ");
+        let mut query = Builder::new("SELECT * FROM tasks WHERE id = ");
         query
             .push_bind(id)
             .push(" AND ")
             .push(ALIVE)
             .push_bind(now())
             .push(")");
-        let row = query.build().fetch_optional(self.db.reader()).await?;
+        let row = query
+            .build()
+            .fetch_optional(&mut self.db.read().await?)
+            .await?;
         row.as_ref().map(task_of).transpose()
     }
 
@@ -128,7 +130,7 @@ impl Catalog {
     /// # Errors
     /// [`super::Error::Unavailable`].
     pub(crate) async fn list_tasks(&self, page: TaskPage) -> Result<Vec<Task>> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM tasks WHERE ");
+        let mut query = Builder::new("SELECT * FROM tasks WHERE ");
         query.push(ALIVE).push_bind(now()).push(")");
         if let Some(owner) = &page.owner {
             query.push(" AND owner = ").push_bind(owner.as_str());
@@ -159,7 +161,7 @@ impl Catalog {
                 " ORDER BY {key}{direction}, created_at{direction}, id{direction} LIMIT "
             ))
             .push_bind(page.limit);
-        let rows = query.build().fetch_all(self.db.reader()).await?;
+        let rows = query.build().fetch_all(&mut self.db.read().await?).await?;
         rows.iter().map(task_of).collect()
     }
 
@@ -172,7 +174,7 @@ impl Catalog {
         image: &ImageId,
         owner: Option<&ProjectId>,
     ) -> Result<Vec<Task>> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM tasks WHERE image_id = ");
+        let mut query = Builder::new("SELECT * FROM tasks WHERE image_id = ");
         query
             .push_bind(image.as_str())
             .push(" AND ")
@@ -183,35 +185,32 @@ impl Catalog {
             query.push(" AND owner = ").push_bind(owner.as_str());
         }
         query.push(" ORDER BY created_at DESC, id DESC");
-        let rows = query.build().fetch_all(self.db.reader()).await?;
+        let rows = query.build().fetch_all(&mut self.db.read().await?).await?;
         rows.iter().map(task_of).collect()
     }
 }
 
-fn task_of(row: &SqliteRow) -> Result<Task> {
+fn task_of(row: &Row) -> Result<Task> {
     let json = |column: &str| -> Result<Option<Value>> {
-        let text: Option<String> = row.try_get(column)?;
+        let text: Option<String> = row.get(column)?;
         text.map(|text| serde_json::from_str(&text))
             .transpose()
             .map_err(bad_row)
     };
-    let owner: Option<String> = row.try_get("owner")?;
+    let owner: Option<String> = row.get("owner")?;
     Ok(Task {
-        id: row.try_get("id")?,
-        kind: row.try_get::<String, _>("type")?.parse().map_err(bad_row)?,
-        status: row
-            .try_get::<String, _>("status")?
-            .parse()
-            .map_err(bad_row)?,
+        id: row.get("id")?,
+        kind: row.get::<String>("type")?.parse().map_err(bad_row)?,
+        status: row.get::<String>("status")?.parse().map_err(bad_row)?,
         owner: owner.map(|owner| owner.as_str().into()),
         input: json("input")?,
         result: json("result")?,
-        message: row.try_get("message")?,
-        image: row.try_get("image_id")?,
-        request_id: row.try_get("request_id")?,
-        user_id: row.try_get("user_id")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
-        expires_at: row.try_get("expires_at")?,
+        message: row.get("message")?,
+        image: row.get("image_id")?,
+        request_id: row.get("request_id")?,
+        user_id: row.get("user_id")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+        expires_at: row.get("expires_at")?,
     })
 }

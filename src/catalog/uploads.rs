@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
-use super::limits::{check_bytes, check_uploading, room};
+use super::db::{Connection, Row, query};
 use super::rows::{self, bad_row, signed};
+use super::status::{self, Facts};
+use super::usage::{self, Delta, Usage};
 use super::{Catalog, Error, Garbage, Judge, Limits, Micros, OpenParts, Result, now};
-use crate::image::{AttemptId, DataFacts, Image, ImageId, InvalidTransition, Status, StoreId};
+use crate::image::{AttemptId, DataFacts, Image, ImageId, ProjectId, Status, StoreId};
 
 /// How long after it was given up a store may still carry out a request to publish an object: one that timed out here,
 /// or whose sender was killed. Longer than any store holds on to a request.
@@ -118,9 +118,11 @@ impl Catalog {
             if !image.missing_formats().is_empty() {
                 return Err(Error::FormatsMissing);
             }
-            set_status(&mut tx, &new.image, Status::Queued, Status::Saving).await?;
-            let owner = image.owner.as_ref().map(|owner| owner.as_str());
-            sqlx::query(
+            let (from, to) = (Status::Queued, Status::Saving);
+            status::change(&mut tx, &new.image, from, to, Facts::Cleared).await?;
+            let owner = image.owner.as_ref().map(ProjectId::as_str);
+            let reserve = signed(new.reserve);
+            query(
                 "INSERT INTO uploads (attempt_id, image_id, owner, node, store, object_key, lease_until, \
                  reserved_bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             )
@@ -131,11 +133,12 @@ impl Catalog {
             .bind(new.store.as_str())
             .bind(&new.key)
             .bind(lease_end(new.lease))
-            .bind(signed(new.reserve))
-            .execute(&mut *tx)
+            .bind(reserve)
+            .execute(&mut tx)
             .await?;
-            check_bytes(&mut tx, owner, &new.limits, new.reserve).await?;
-            check_uploading(&mut tx, owner, &new.limits).await?;
+            let usage = usage::change(&mut tx, owner, Delta::upload(reserve)).await?;
+            new.limits.check_bytes(owner, usage, new.reserve)?;
+            new.limits.check_uploading(owner, usage)?;
             let begun = this.commit(tx, &new.image).await?.ok_or(Error::Missing)?;
             lease.keep();
             Ok(begun)
@@ -151,13 +154,13 @@ impl Catalog {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let renewed = sqlx::query("UPDATE uploads SET lease_until = $1 WHERE attempt_id = $2")
+            let renewed = query("UPDATE uploads SET lease_until = $1 WHERE attempt_id = $2")
                 .bind(lease_end(lease))
                 .bind(attempt.as_str())
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
             tx.commit().await?;
-            if renewed.rows_affected() == 0 {
+            if renewed == 0 {
                 return Err(Error::LeaseLost);
             }
             this.leases.hold(&attempt, lease);
@@ -181,9 +184,9 @@ impl Catalog {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let owner = set_reserved(&mut tx, &attempt, bytes).await?;
+            let (owner, usage) = set_reserved(&mut tx, &attempt, bytes).await?;
             let owner = owner.as_deref();
-            if let Err(full) = check_bytes(&mut tx, owner, &limits, bytes).await {
+            if let Err(full) = limits.check_bytes(owner, usage, bytes) {
                 let waits = has_later(&mut tx, owner, &attempt).await?;
                 return if waits {
                     Ok(Reserved::Contended(full))
@@ -191,7 +194,7 @@ impl Catalog {
                     Err(full)
                 };
             }
-            let room = room(&mut tx, owner, &limits).await?;
+            let room = limits.room(usage);
             let ahead = room.map_or(ahead, |room| ahead.min(room / SHARE_OF_ROOM));
             set_reserved(&mut tx, &attempt, bytes + ahead).await?;
             tx.commit().await?;
@@ -208,13 +211,13 @@ impl Catalog {
         let (this, attempt, upload_id) = (self.clone(), attempt.clone(), upload_id.to_owned());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let noted = sqlx::query("UPDATE uploads SET upload_id = $1 WHERE attempt_id = $2")
+            let noted = query("UPDATE uploads SET upload_id = $1 WHERE attempt_id = $2")
                 .bind(upload_id)
                 .bind(attempt.as_str())
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
             tx.commit().await?;
-            if noted.rows_affected() == 0 {
+            if noted == 0 {
                 Err(Error::LeaseLost)
             } else {
                 Ok(())
@@ -238,21 +241,19 @@ impl Catalog {
         self.detached(async move {
             let text = serde_json::to_string(&intent).map_err(bad_row)?;
             let mut tx = this.db.write().await?;
-            let row = sqlx::query(
-                "UPDATE uploads SET intent = $1, reserved_bytes = $2 WHERE attempt_id = $3 RETURNING owner, image_id",
-            )
-            .bind(text)
-            .bind(signed(intent.facts.size))
-            .bind(attempt.as_str())
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or(Error::LeaseLost)?;
-            let owner: Option<String> = row.try_get("owner")?;
-            let image: String = row.try_get("image_id")?;
-            check_bytes(&mut tx, owner.as_deref(), &limits, intent.facts.size).await?;
-            let alive = sqlx::query("SELECT 1 FROM images WHERE id = $1 AND status = 'saving'")
+            let size = intent.facts.size;
+            let (owner, usage) = set_reserved(&mut tx, &attempt, size).await?;
+            limits.check_bytes(owner.as_deref(), usage, size)?;
+            let row =
+                query("UPDATE uploads SET intent = $1 WHERE attempt_id = $2 RETURNING image_id")
+                    .bind(text)
+                    .bind(attempt.as_str())
+                    .fetch_one(&mut tx)
+                    .await?;
+            let image: String = row.get("image_id")?;
+            let alive = query("SELECT 1 FROM images WHERE id = $1 AND status = 'saving'")
                 .bind(image)
-                .fetch_optional(&mut *tx)
+                .fetch_optional(&mut tx)
                 .await?;
             tx.commit().await?;
             alive.map(drop).ok_or(Error::Missing)
@@ -277,35 +278,23 @@ impl Catalog {
             let mut tx = this.db.write().await?;
             let upload = take(&mut tx, &attempt).await?.ok_or(Error::LeaseLost)?;
             let Intent { facts, judged_as } = intent;
-            let changed = sqlx::query(
-                "UPDATE images SET status = 'active', size = $1, virtual_size = $2, checksum = $3, os_hash_algo = $4, \
-                 os_hash_value = $5, updated_at = $6 WHERE id = $7 AND status = 'saving'",
-            )
-            .bind(signed(facts.size))
-            .bind(facts.virtual_size.map(signed))
-            .bind(&facts.checksum)
-            .bind(&facts.os_hash_algo)
-            .bind(&facts.os_hash_value)
-            .bind(now())
-            .bind(upload.image.as_str())
-            .execute(&mut *tx)
-            .await?;
-            if changed.rows_affected() == 0 {
-                return Err(Error::Missing);
-            }
+            let (from, to) = (Status::Saving, Status::Active);
+            status::change(&mut tx, &upload.image, from, to, Facts::Set(&facts)).await?;
             let image = rows::load(&mut tx, &upload.image).await?.ok_or(Error::Missing)?;
             if judged_as.is_some_and(|formats| formats != Formats::of(&image)) {
                 return Err(Error::Changed);
             }
-            sqlx::query(
+            query(
                 "INSERT INTO image_locations (image_id, position, store, object_key, etag) VALUES ($1, 0, $2, $3, $4)",
             )
             .bind(upload.image.as_str())
             .bind(upload.store.as_str())
             .bind(&upload.key)
             .bind(&etag)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
+            let owner = image.owner.as_ref().map(ProjectId::as_str);
+            usage::change(&mut tx, owner, Delta::bytes(signed(facts.size))).await?;
             let image = this.commit(tx, &upload.image).await?.ok_or(Error::Missing)?;
             this.leases.end(&attempt);
             Ok(image)
@@ -329,7 +318,8 @@ impl Catalog {
                 this.leases.end(&attempt);
                 return Ok(None);
             };
-            match set_status(&mut tx, &upload.image, Status::Saving, Status::Queued).await {
+            let (from, to) = (Status::Saving, Status::Queued);
+            match status::change(&mut tx, &upload.image, from, to, Facts::Cleared).await {
                 Ok(()) | Err(Error::Missing | Error::Transition(_)) => {}
                 Err(e) => return Err(e),
             }
@@ -361,8 +351,8 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unavailable`].
     pub(crate) async fn list_abandoned_uploads(&self) -> Result<Vec<Upload>> {
-        let rows = sqlx::query("SELECT * FROM uploads ORDER BY lease_until")
-            .fetch_all(self.db.reader())
+        let rows = query("SELECT * FROM uploads ORDER BY lease_until")
+            .fetch_all(&mut self.db.read().await?)
             .await?;
         let mut abandoned = Vec::new();
         for row in &rows {
@@ -371,8 +361,8 @@ impl Catalog {
                 Some(lapsed) => lapsed,
                 // One process holds the file, so every other has ended.
                 None => {
-                    row.try_get::<String, _>("node")? != *self.node
-                        || row.try_get::<Micros, _>("lease_until")? < now()
+                    row.get::<String>("node")? != *self.node
+                        || row.get::<Micros>("lease_until")? < now()
                 }
             };
             if lapsed {
@@ -387,58 +377,37 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unavailable`].
     pub(crate) async fn is_upload_known(&self, attempt: &AttemptId) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM uploads WHERE attempt_id = $1")
+        let row = query("SELECT 1 FROM uploads WHERE attempt_id = $1")
             .bind(attempt.as_str())
-            .fetch_optional(self.db.reader())
+            .fetch_optional(&mut self.db.read().await?)
             .await?;
         Ok(row.is_some())
     }
 }
 
-/// The one compare-and-set of a status; `size` and its kin are cleared on the way back to queued (contract 2.6).
-async fn set_status(
-    tx: &mut SqliteConnection,
-    id: &ImageId,
-    from: Status,
-    to: Status,
-) -> Result<()> {
-    from.check_transition(to)?;
-    let changed = sqlx::query(
-        "UPDATE images SET status = $1, updated_at = $2, size = NULL, virtual_size = NULL WHERE id = $3 AND status = $4",
-    )
-    .bind(to.as_str())
-    .bind(now())
-    .bind(id.as_str())
-    .bind(from.as_str())
-    .execute(&mut *tx)
-    .await?;
-    if changed.rows_affected() == 1 {
-        return Ok(());
-    }
-    let present = rows::load(tx, id).await?.ok_or(Error::Missing)?.status;
-    Err(Error::Transition(InvalidTransition { from: present, to }))
-}
-
-/// Removes an attempt's row and returns it.
-async fn take(tx: &mut SqliteConnection, attempt: &AttemptId) -> Result<Option<Upload>> {
-    let row = sqlx::query("DELETE FROM uploads WHERE attempt_id = $1 RETURNING *")
+/// Removes an attempt's row, with what it had reserved, and returns it.
+async fn take(tx: &mut Connection, attempt: &AttemptId) -> Result<Option<Upload>> {
+    let row = query("DELETE FROM uploads WHERE attempt_id = $1 RETURNING *")
         .bind(attempt.as_str())
-        .fetch_optional(tx)
+        .fetch_optional(&mut *tx)
         .await?;
-    row.as_ref().map(upload_of).transpose()
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let owner: Option<String> = row.get("owner")?;
+    let held = Delta::upload(row.get("reserved_bytes")?);
+    usage::change(tx, owner.as_deref(), held.gone()).await?;
+    upload_of(&row).map(Some)
 }
 
-fn upload_of(row: &SqliteRow) -> Result<Upload> {
-    let intent: Option<String> = row.try_get("intent")?;
+fn upload_of(row: &Row) -> Result<Upload> {
+    let intent: Option<String> = row.get("intent")?;
     Ok(Upload {
-        attempt: row.try_get::<String, _>("attempt_id")?.as_str().into(),
-        image: row
-            .try_get::<String, _>("image_id")?
-            .parse()
-            .map_err(bad_row)?,
-        store: row.try_get::<String, _>("store")?.as_str().into(),
-        key: row.try_get("object_key")?,
-        upload_id: row.try_get("upload_id")?,
+        attempt: row.get::<String>("attempt_id")?.as_str().into(),
+        image: row.get::<String>("image_id")?.parse().map_err(bad_row)?,
+        store: row.get::<String>("store")?.as_str().into(),
+        key: row.get("object_key")?,
+        upload_id: row.get("upload_id")?,
         intent: intent
             .map(|text| serde_json::from_str(&text))
             .transpose()
@@ -454,30 +423,32 @@ fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Sets what an attempt has reserved, bytes; gives the owner.
+/// Sets what an attempt has reserved, bytes; gives the owner and what he holds then.
 async fn set_reserved(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     attempt: &AttemptId,
     bytes: u64,
-) -> Result<Option<String>> {
-    let row =
-        sqlx::query("UPDATE uploads SET reserved_bytes = $1 WHERE attempt_id = $2 RETURNING owner")
-            .bind(signed(bytes))
-            .bind(attempt.as_str())
-            .fetch_optional(tx)
-            .await?
-            .ok_or(Error::LeaseLost)?;
-    Ok(row.try_get("owner")?)
+) -> Result<(Option<String>, Usage)> {
+    let row = query("SELECT owner, reserved_bytes FROM uploads WHERE attempt_id = $1")
+        .bind(attempt.as_str())
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(Error::LeaseLost)?;
+    let owner: Option<String> = row.get("owner")?;
+    let more = signed(bytes) - row.get::<i64>("reserved_bytes")?;
+    query("UPDATE uploads SET reserved_bytes = $1 WHERE attempt_id = $2")
+        .bind(signed(bytes))
+        .bind(attempt.as_str())
+        .execute(&mut *tx)
+        .await?;
+    let usage = usage::change(tx, owner.as_deref(), Delta::reserved(more)).await?;
+    Ok((owner, usage))
 }
 
 /// Whether the owner has an upload that gives way to this one. Any order serves as long as all agree on it: the last one
 /// fails alone, and what it had reserved serves the others.
-async fn has_later(
-    tx: &mut SqliteConnection,
-    owner: Option<&str>,
-    attempt: &AttemptId,
-) -> Result<bool> {
-    let later = sqlx::query(
+async fn has_later(tx: &mut Connection, owner: Option<&str>, attempt: &AttemptId) -> Result<bool> {
+    let later = query(
         "SELECT 1 FROM uploads WHERE owner IS NOT DISTINCT FROM $1 AND attempt_id > $2 AND reserved_bytes > 0 LIMIT 1",
     )
     .bind(owner)

@@ -1,10 +1,9 @@
 //! What the images of a list have in common, one condition at a time: how it is asked of a row, and which index finds the
 //! rows that fulfil it.
 
-use sqlx::{QueryBuilder, Sqlite};
-
 use super::{Comparison, Filter, NumberColumn, TextColumn};
 use crate::catalog::db;
+use crate::catalog::db::Builder;
 use crate::image::{MemberStatus, Micros, ProjectId, Visibility};
 
 const MICROS: Micros = 1_000_000;
@@ -83,7 +82,7 @@ impl Table {
 
 impl Source {
     /// The table, gone through by the index.
-    pub(super) fn push_table(self, query: &mut QueryBuilder<Sqlite>) {
+    pub(super) fn push_table(self, query: &mut Builder) {
         query
             .push(self.table.as_sql())
             .push(db::by_index(self.index));
@@ -150,7 +149,7 @@ impl Condition {
     }
 
     /// Asks it of the rows of the index that finds them, after `WHERE`. Partial indexes want their own condition said.
-    pub(super) fn push_driving(&self, query: &mut QueryBuilder<Sqlite>, source: Source) {
+    pub(super) fn push_driving(&self, query: &mut Builder, source: Source) {
         if source.table == Table::Images {
             query.push("i.deleted_at IS NULL AND ");
         }
@@ -158,14 +157,14 @@ impl Condition {
     }
 
     /// What the index does not know of its rows. Left out where they are counted: the index alone is quicker.
-    pub(super) fn push_rest(&self, query: &mut QueryBuilder<Sqlite>) {
+    pub(super) fn push_rest(&self, query: &mut Builder) {
         if let Condition::Filter(Filter::Property(_, value)) = self {
             query.push(" AND p.value = ").push_bind(value.clone());
         }
     }
 
     /// Asks it of the rows of its own table, after `WHERE` or `AND`.
-    fn push_of_source(&self, query: &mut QueryBuilder<Sqlite>) {
+    fn push_of_source(&self, query: &mut Builder) {
         match self {
             Condition::Filter(Filter::Tag(tag)) => {
                 query.push("t.value = ").push_bind(tag.clone());
@@ -191,7 +190,7 @@ impl Condition {
     }
 
     /// Asks it of an image `i`, after `WHERE` or `AND`.
-    pub(super) fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+    pub(super) fn push(&self, query: &mut Builder) {
         match self {
             Condition::Filter(filter) => push_filter(query, filter),
             Condition::Hidden => drop(query.push("i.os_hidden = 1")),
@@ -226,7 +225,7 @@ impl Condition {
     }
 }
 
-fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+fn push_filter(query: &mut Builder, filter: &Filter) {
     match filter {
         Filter::Text(column, values) => {
             query.push("i.").push(column.as_sql());
@@ -235,10 +234,7 @@ fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
                 return;
             }
             query.push(" IN (");
-            let mut list = query.separated(", ");
-            for value in values {
-                list.push_bind(value.clone());
-            }
+            query.push_list(values);
             query.push(")");
         }
         Filter::Number(column, comparison, value) => match column {
@@ -277,12 +273,7 @@ fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
 
 /// Times are kept finer than they are shown, and compared as they are shown: whole seconds. What they are compared with
 /// may have a fraction, which no image's time equals.
-fn push_seconds(
-    query: &mut QueryBuilder<Sqlite>,
-    column: &'static str,
-    comparison: Comparison,
-    at: Micros,
-) {
+fn push_seconds(query: &mut Builder, column: &'static str, comparison: Comparison, at: Micros) {
     let whole = at.div_euclid(MICROS).saturating_mul(MICROS);
     // Images of this second: none, when there is a fraction.
     let next = whole.saturating_add(MICROS);

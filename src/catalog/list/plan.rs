@@ -9,11 +9,10 @@
 //!
 //! In the default order, newest first, an index of one value has its rows in that order: then driving is walking too.
 
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
-
 use super::condition::{Condition, Source};
 use super::{Direction, SortKey};
 use crate::catalog::Result;
+use crate::catalog::db::{Builder, Connection};
 
 /// Rows that are sorted rather than walked past.
 pub(super) const FEW: i64 = 10_000;
@@ -35,13 +34,13 @@ pub(super) enum AccessPath {
 
 /// Counts conditions, each once for all the kinds of a list.
 pub(super) struct Counter<'a> {
-    db: &'a mut SqliteConnection,
+    db: &'a mut Connection,
     /// Conditions with their rows, counted up to a bound.
     counted: Vec<(Condition, i64, i64)>,
 }
 
 impl<'a> Counter<'a> {
-    pub(super) fn new(db: &'a mut SqliteConnection) -> Self {
+    pub(super) fn new(db: &'a mut Connection) -> Self {
         Self {
             db,
             counted: Vec::new(),
@@ -55,14 +54,13 @@ impl<'a> Counter<'a> {
         if let Some((_, _, rows)) = known {
             return Ok(*rows);
         }
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT COUNT(*) AS found FROM (SELECT 1 FROM ");
+        let mut query = Builder::new("SELECT COUNT(*) AS found FROM (SELECT 1 FROM ");
         source.push_table(&mut query);
         query.push(" WHERE ");
         condition.push_driving(&mut query, source);
         query.push(" LIMIT ").push_bind(most).push(") AS counted");
         let row = query.build().fetch_one(&mut *self.db).await?;
-        let rows = row.try_get("found")?;
+        let rows = row.get("found")?;
         self.counted.push((condition.clone(), most, rows));
         Ok(rows)
     }

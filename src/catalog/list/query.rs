@@ -1,12 +1,11 @@
 //! The statement of a page: a union of pages, each by its own way.
 
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
-
 use super::condition::{Condition, Table};
 use super::plan::{self, AccessPath};
 use super::{Direction, SortKey, SortValue};
 use crate::catalog::Result;
 use crate::catalog::db;
+use crate::catalog::db::{Builder, Connection};
 use crate::catalog::rows::bad_row;
 use crate::image::{Image, ImageId, Micros};
 
@@ -73,13 +72,13 @@ pub(super) struct Found {
 
 /// Asks for the page.
 pub(super) async fn fetch(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     parts: &[Part],
     sort: &[(SortKey, Direction)],
     limit: u32,
 ) -> Result<Vec<Found>> {
     let row = build(parts, sort, limit).build().fetch_one(db).await?;
-    let page: Option<&str> = row.try_get("page")?;
+    let page: Option<&str> = row.get("page")?;
     let images = page.unwrap_or_default().split_terminator(',');
     images
         .map(|image| {
@@ -94,13 +93,9 @@ pub(super) async fn fetch(
 
 /// The statement that gives the page: one row, of ids with the times of their last change. The rows of the union are in
 /// order and limited, so they are put together in that order.
-pub(super) fn build(
-    parts: &[Part],
-    sort: &[(SortKey, Direction)],
-    limit: u32,
-) -> QueryBuilder<Sqlite> {
+pub(super) fn build(parts: &[Part], sort: &[(SortKey, Direction)], limit: u32) -> Builder {
     let mut query =
-        QueryBuilder::new("SELECT group_concat(id || ' ' || updated_at, ',') AS page FROM (");
+        Builder::new("SELECT group_concat(id || ' ' || updated_at, ',') AS page FROM (");
     for (place, part) in parts.iter().enumerate() {
         query.push(if place == 0 {
             "SELECT * FROM ("
@@ -115,12 +110,7 @@ pub(super) fn build(
     query
 }
 
-fn push_part(
-    query: &mut QueryBuilder<Sqlite>,
-    part: &Part,
-    sort: &[(SortKey, Direction)],
-    limit: u32,
-) {
+fn push_part(query: &mut Builder, part: &Part, sort: &[(SortKey, Direction)], limit: u32) {
     query.push("SELECT i.id, i.updated_at");
     for (key, _) in sort {
         if !matches!(key, SortKey::Id | SortKey::UpdatedAt) {
@@ -175,7 +165,7 @@ fn push_part(
 }
 
 fn push_order(
-    query: &mut QueryBuilder<Sqlite>,
+    query: &mut Builder,
     sort: &[(SortKey, Direction)],
     names: &dyn Fn(SortKey) -> String,
 ) {
@@ -187,7 +177,7 @@ fn push_order(
 }
 
 fn push_segment(
-    query: &mut QueryBuilder<Sqlite>,
+    query: &mut Builder,
     segment: &Segment,
     sort: &[(SortKey, Direction)],
     names: &dyn Fn(SortKey) -> String,
@@ -214,7 +204,7 @@ fn push_segment(
 
 /// `(a, b, c) > (…)`, which an index on the keys can be entered at.
 fn push_behind(
-    query: &mut QueryBuilder<Sqlite>,
+    query: &mut Builder,
     sort: &[(SortKey, Direction)],
     values: &[SortValue],
     names: &dyn Fn(SortKey) -> String,
@@ -234,7 +224,7 @@ fn push_behind(
 
 /// Greater in the first key, or equal there and greater in the rest: each key is named twice, however many there are.
 fn push_mixed(
-    query: &mut QueryBuilder<Sqlite>,
+    query: &mut Builder,
     sort: &[(SortKey, Direction)],
     values: &[SortValue],
     names: &dyn Fn(SortKey) -> String,

@@ -10,9 +10,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sqlx::SqliteConnection;
-
 use super::{Page, Scope, find};
+use crate::catalog::db::Connection;
 use crate::catalog::{Catalog, Result, rows};
 use crate::image::{Image, ImageId, Visibility};
 
@@ -33,7 +32,7 @@ impl Catalog {
     /// The page, or `None` when a record changed since the page was found.
     pub(super) async fn records_of(
         &self,
-        db: &mut SqliteConnection,
+        db: &mut Connection,
         page: &Page,
         few: i64,
     ) -> Result<Option<Listed>> {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::*;
-use crate::catalog::Limits;
+use crate::catalog::{Limits, db};
 use crate::image::{CreateRequest, ImageId, Status};
 use crate::telemetry::metrics::Metrics;
 
@@ -76,25 +76,25 @@ async fn filled(rng: &mut fastrand::Rng) -> (tempfile::TempDir, Catalog, Vec<Kno
         image.updated_at = 1_000_000 * rng.i64(1000..1010);
         image.checksum = (n % 7 == 0).then(|| format!("c{}", n % 3));
         let mut tx = catalog.db.write().await.unwrap();
-        sqlx::query("UPDATE images SET status = $1, size = $2, updated_at = $3, checksum = $4 WHERE id = $5")
+        db::query("UPDATE images SET status = $1, size = $2, updated_at = $3, checksum = $4 WHERE id = $5")
             .bind(image.status.as_str())
             .bind(image.size.map(rows::signed))
             .bind(image.updated_at)
             .bind(&image.checksum)
             .bind(image.id.as_str())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await
             .unwrap();
         let mut shared = Vec::new();
         for project in PROJECTS {
             if rng.u8(..3) == 0 {
                 let status = *pick(rng, &MemberStatus::ALL);
-                sqlx::query("INSERT INTO image_members VALUES ($1, $2, $3, 1, 1, $4)")
+                db::query("INSERT INTO image_members VALUES ($1, $2, $3, 1, 1, $4)")
                     .bind(image.id.as_str())
                     .bind(project)
                     .bind(status.as_str())
                     .bind(image.created_at)
-                    .execute(&mut *tx)
+                    .execute(&mut tx)
                     .await
                     .unwrap();
                 shared.push((project.into(), status));
@@ -372,7 +372,7 @@ fn the_statement_grows_linearly() {
                 segment,
             })
             .collect();
-        query::build(&parts, &sort, 100).sql().as_str().len()
+        query::build(&parts, &sort, 100).text().len()
     };
     let filters = length(100, 2, 2) - length(50, 2, 2);
     assert!(filters.abs_diff(length(50, 2, 2) - length(1, 2, 2)) < filters / 10);

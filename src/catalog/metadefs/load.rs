@@ -1,9 +1,8 @@
 //! Whole definitions in one transaction, as the command line loads them.
 
-use sqlx::Row;
-
 use super::parts::{Clash, insert_all};
 use super::{delete, insert, update};
+use crate::catalog::db::query;
 use crate::catalog::{Catalog, Result, now};
 use crate::metadef::Definition;
 
@@ -47,11 +46,11 @@ impl Catalog {
         self.detached(async move {
             let mut tx = this.db.write().await?;
             let (attributes, now) = (&definition.attributes, now());
-            let row = sqlx::query("SELECT id FROM metadef_namespaces WHERE name = $1")
+            let row = query("SELECT id FROM metadef_namespaces WHERE name = $1")
                 .bind(&attributes.name)
-                .fetch_optional(&mut *tx)
+                .fetch_optional(&mut tx)
                 .await?;
-            let id: Option<String> = row.map(|row| row.try_get("id")).transpose()?;
+            let id: Option<String> = row.map(|row| row.get("id")).transpose()?;
             let loaded = match (id, existing) {
                 (None, _) => {
                     let id = insert(&mut tx, attributes, now).await?.id;
@@ -70,9 +69,9 @@ impl Catalog {
                 }
                 (Some(id), OnExisting::Replace) => {
                     update(&mut tx, &id, attributes, now).await?;
-                    sqlx::query("DELETE FROM metadef_parts WHERE namespace_id = $1")
+                    query("DELETE FROM metadef_parts WHERE namespace_id = $1")
                         .bind(&id)
-                        .execute(&mut *tx)
+                        .execute(&mut tx)
                         .await?;
                     insert_all(&mut tx, &id, &definition, Clash::Refuse, now).await?;
                     Loaded::Replaced
@@ -92,14 +91,14 @@ impl Catalog {
         let (this, name) = (self.clone(), name.to_owned());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let row = sqlx::query("SELECT id FROM metadef_namespaces WHERE name = $1")
+            let row = query("SELECT id FROM metadef_namespaces WHERE name = $1")
                 .bind(&name)
-                .fetch_optional(&mut *tx)
+                .fetch_optional(&mut tx)
                 .await?;
             let Some(row) = row else {
                 return Ok(false);
             };
-            delete(&mut tx, row.try_get("id")?).await?;
+            delete(&mut tx, row.get("id")?).await?;
             tx.commit().await?;
             Ok(true)
         })

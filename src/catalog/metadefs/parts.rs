@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
-
 use super::dated_of;
 use crate::catalog::db;
+use crate::catalog::db::{Builder, Connection, query};
 use crate::catalog::rows::bad_row;
 use crate::catalog::{Catalog, Direction, Error, Judge, Result, now};
 use crate::image::Micros;
@@ -79,15 +78,14 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unavailable`].
     pub(crate) async fn namespace_contents(&self, namespace: &Namespace) -> Result<Contents> {
-        let rows = sqlx::query(
-            "SELECT * FROM metadef_parts WHERE namespace_id = $1 ORDER BY created_at, name",
-        )
-        .bind(&namespace.id)
-        .fetch_all(self.db.reader())
-        .await?;
+        let rows =
+            query("SELECT * FROM metadef_parts WHERE namespace_id = $1 ORDER BY created_at, name")
+                .bind(&namespace.id)
+                .fetch_all(&mut self.db.read().await?)
+                .await?;
         let mut contents = Contents::default();
         for row in &rows {
-            match row.try_get("kind")? {
+            match row.get("kind")? {
                 "property" => contents.properties.push(dated_of(row)?),
                 "object" => contents.objects.push(dated_of(row)?),
                 "tag" => contents.tags.push(dated_of(row)?),
@@ -103,12 +101,12 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unavailable`].
     pub(crate) async fn all_parts<T: Part>(&self, namespace: &Namespace) -> Result<Vec<Dated<T>>> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM metadef_parts WHERE namespace_id = $1 AND kind = $2 ORDER BY created_at, name",
         )
         .bind(&namespace.id)
         .bind(T::KIND)
-        .fetch_all(self.db.reader())
+        .fetch_all(&mut self.db.read().await?)
         .await?;
         rows.iter().map(dated_of).collect()
     }
@@ -122,8 +120,7 @@ impl Catalog {
         namespace: &Namespace,
         page: PartPage,
     ) -> Result<Vec<Dated<T>>> {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT * FROM metadef_parts WHERE namespace_id = ");
+        let mut query = Builder::new("SELECT * FROM metadef_parts WHERE namespace_id = ");
         query
             .push_bind(&namespace.id)
             .push(" AND kind = ")
@@ -150,7 +147,7 @@ impl Catalog {
         if let Some(limit) = page.limit {
             query.push(" LIMIT ").push_bind(limit);
         }
-        let rows = query.build().fetch_all(self.db.reader()).await?;
+        let rows = query.build().fetch_all(&mut self.db.read().await?).await?;
         rows.iter().map(dated_of).collect()
     }
 
@@ -163,13 +160,13 @@ impl Catalog {
         namespace: &Namespace,
         name: &str,
     ) -> Result<Option<Dated<T>>> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT * FROM metadef_parts WHERE namespace_id = $1 AND kind = $2 AND name = $3",
         )
         .bind(&namespace.id)
         .bind(T::KIND)
         .bind(name)
-        .fetch_optional(self.db.reader())
+        .fetch_optional(&mut self.db.read().await?)
         .await?;
         row.as_ref().map(dated_of).transpose()
     }
@@ -215,7 +212,7 @@ impl Catalog {
         let (this, id, name) = (self.clone(), namespace.id.clone(), name.to_owned());
         self.detached(async move {
             let (mut tx, _) = this.write_in_namespace(&id, judge).await?;
-            let row = sqlx::query(
+            let row = query(
                 "UPDATE metadef_parts SET name = $1, body = $2, updated_at = $3 \
                  WHERE namespace_id = $4 AND kind = $5 AND name = $6 RETURNING created_at, updated_at",
             )
@@ -225,14 +222,14 @@ impl Catalog {
             .bind(&id)
             .bind(T::KIND)
             .bind(&name)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut tx)
             .await
             .map_err(db::taken)?;
             let row = row.ok_or(Error::Missing)?;
             let dated = Dated {
                 part,
-                created_at: row.try_get("created_at")?,
-                updated_at: row.try_get("updated_at")?,
+                created_at: row.get("created_at")?,
+                updated_at: row.get("updated_at")?,
             };
             check_size(&mut tx, &id).await?;
             tx.commit().await?;
@@ -254,15 +251,15 @@ impl Catalog {
         let (this, id, name) = (self.clone(), namespace.id.clone(), name.to_owned());
         self.detached(async move {
             let (mut tx, namespace) = this.write_in_namespace(&id, judge).await?;
-            let deleted = sqlx::query(
+            let deleted = query(
                 "DELETE FROM metadef_parts WHERE namespace_id = $1 AND kind = $2 AND name = $3",
             )
             .bind(&id)
             .bind(T::KIND)
             .bind(&name)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
-            if deleted.rows_affected() == 0 {
+            if deleted == 0 {
                 return Err(Error::Missing);
             }
             if namespace.attributes.protected {
@@ -324,14 +321,14 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unavailable`].
     pub(crate) async fn list_resource_types(&self) -> Result<Vec<Dated<String>>> {
-        let rows = sqlx::query("SELECT * FROM metadef_resource_types ORDER BY name")
-            .fetch_all(self.db.reader())
+        let rows = query("SELECT * FROM metadef_resource_types ORDER BY name")
+            .fetch_all(&mut self.db.read().await?)
             .await?;
         let types = rows.iter().map(|row| {
             Ok(Dated {
-                part: row.try_get("name")?,
-                created_at: row.try_get("created_at")?,
-                updated_at: row.try_get("updated_at")?,
+                part: row.get("name")?,
+                created_at: row.get("created_at")?,
+                updated_at: row.get("updated_at")?,
             })
         });
         types.collect()
@@ -344,24 +341,21 @@ struct UnknownKind(String);
 
 /// Gives each namespace the resource types it is for: one statement for a page, whatever its length.
 pub(super) async fn with_associations(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     namespaces: Vec<Namespace>,
 ) -> Result<Vec<(Namespace, Contents)>> {
     if namespaces.is_empty() {
         return Ok(Vec::new());
     }
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM metadef_parts WHERE kind = ");
+    let mut query = Builder::new("SELECT * FROM metadef_parts WHERE kind = ");
     query
         .push_bind(Association::KIND)
         .push(" AND namespace_id IN (");
-    let mut ids = query.separated(", ");
-    for namespace in &namespaces {
-        ids.push_bind(&namespace.id);
-    }
+    query.push_list(namespaces.iter().map(|namespace| &namespace.id));
     query.push(") ORDER BY created_at, name");
     let mut found: HashMap<String, Vec<Dated<Association>>> = HashMap::new();
     for row in query.build().fetch_all(db).await? {
-        let id = row.try_get("namespace_id")?;
+        let id = row.get("namespace_id")?;
         found.entry(id).or_default().push(dated_of(&row)?);
     }
     let with = namespaces.into_iter().map(|namespace| {
@@ -376,7 +370,7 @@ pub(super) async fn with_associations(
 
 /// Stores every part of a definition; gives how many rows were written.
 pub(super) async fn insert_all(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     id: &str,
     definition: &Definition,
     clash: Clash,
@@ -392,15 +386,15 @@ pub(super) async fn insert_all(
 }
 
 /// Fails when a namespace holds more than it may, what is being written included: an answer shows all of it at once.
-async fn check_size(tx: &mut SqliteConnection, id: &str) -> Result<()> {
-    let row = sqlx::query(
+async fn check_size(tx: &mut Connection, id: &str) -> Result<()> {
+    let row = query(
         "SELECT COALESCE(SUM(OCTET_LENGTH(body) + $1), 0) AS bytes FROM metadef_parts WHERE namespace_id = $2",
     )
     .bind(FRAME_BYTES)
     .bind(id)
     .fetch_one(tx)
     .await?;
-    if row.try_get::<i64, _>("bytes")? > NAMESPACE_BYTES {
+    if row.get::<i64>("bytes")? > NAMESPACE_BYTES {
         return Err(Error::NamespaceFull {
             most: NAMESPACE_BYTES,
         });
@@ -410,7 +404,7 @@ async fn check_size(tx: &mut SqliteConnection, id: &str) -> Result<()> {
 
 /// Each is a microsecond younger than the one before, so that the order in which they were given is kept.
 async fn insert_kind<T: Part>(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     id: &str,
     parts: &[T],
     clash: Clash,
@@ -425,14 +419,14 @@ async fn insert_kind<T: Part>(
 }
 
 async fn insert<T: Part>(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     id: &str,
     part: &T,
     clash: Clash,
     now: Micros,
 ) -> Result<u64> {
     if let Some(name) = part.resource_type() {
-        sqlx::query(
+        query(
             "INSERT INTO metadef_resource_types (name, created_at, updated_at) VALUES ($1, $2, $2) \
              ON CONFLICT DO NOTHING",
         )
@@ -441,33 +435,31 @@ async fn insert<T: Part>(
         .execute(&mut *tx)
         .await?;
     }
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO metadef_parts (namespace_id, kind, name, body, created_at, updated_at) VALUES (",
-    );
-    let mut values = query.separated(", ");
-    values
-        .push_bind(id)
-        .push_bind(T::KIND)
-        .push_bind(part.name())
-        .push_bind(serde_json::to_string(part).map_err(bad_row)?)
-        .push_bind(now)
-        .push_bind(now);
-    query.push(match clash {
-        Clash::Refuse | Clash::Keep => ") ON CONFLICT DO NOTHING",
+    let on_clash = match clash {
+        Clash::Refuse | Clash::Keep => " ON CONFLICT DO NOTHING",
         Clash::Overwrite => {
-            ") ON CONFLICT (namespace_id, kind, name) \
+            " ON CONFLICT (namespace_id, kind, name) \
              DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at"
         }
-    });
-    let written = query.build().execute(tx).await?.rows_affected();
+    };
+    let mut query = Builder::new(
+        "INSERT INTO metadef_parts (namespace_id, kind, name, body, created_at, updated_at) VALUES (",
+    );
+    query.push_bind(id).push(", ").push_bind(T::KIND);
+    query.push(", ").push_bind(part.name());
+    let body = serde_json::to_string(part).map_err(bad_row)?;
+    query.push(", ").push_bind(body);
+    query.push(", ").push_bind(now).push(", ").push_bind(now);
+    query.push(")").push(on_clash);
+    let written = query.build().execute(tx).await?;
     if written == 0 && clash == Clash::Refuse {
         return Err(Error::Taken);
     }
     Ok(written)
 }
 
-async fn delete_kind(tx: &mut SqliteConnection, id: &str, kind: &'static str) -> Result<()> {
-    sqlx::query("DELETE FROM metadef_parts WHERE namespace_id = $1 AND kind = $2")
+async fn delete_kind(tx: &mut Connection, id: &str, kind: &'static str) -> Result<()> {
+    query("DELETE FROM metadef_parts WHERE namespace_id = $1 AND kind = $2")
         .bind(id)
         .bind(kind)
         .execute(tx)

@@ -1,0 +1,163 @@
+//! What a project holds, as a row that is changed in the transaction of what it counts.
+//!
+//! Whoever changes a row has it to himself until the transaction ends, so what it then says can be checked: projects cannot
+//! overshoot by doing two things at once.
+
+use super::db::{Connection, Row, query};
+use super::rows::signed;
+use super::{Catalog, Result};
+use crate::image::{Image, ProjectId};
+
+const MIB: u64 = 1024 * 1024;
+
+/// What a project holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Bytes of data, once per copy, and of what uploads under way have reserved.
+    pub bytes: u64,
+    /// Images, whatever their status.
+    pub images: u64,
+    /// Uploads under way.
+    pub uploading: u64,
+}
+
+impl Usage {
+    /// Bytes as whole MiB, which limits are counted in.
+    pub(crate) fn mib(&self) -> u64 {
+        self.bytes / MIB
+    }
+}
+
+/// By how much what a project holds is changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Delta {
+    /// Bytes of data, once per copy.
+    pub bytes: i64,
+    /// Bytes that uploads under way have reserved.
+    pub reserved: i64,
+    /// Images.
+    pub images: i64,
+    /// Uploads under way.
+    pub uploads: i64,
+}
+
+impl Delta {
+    /// A new image.
+    pub(super) const IMAGE: Delta = Delta {
+        bytes: 0,
+        reserved: 0,
+        images: 1,
+        uploads: 0,
+    };
+
+    /// An image with its data.
+    pub(super) fn of(image: &Image) -> Self {
+        let copies = i64::try_from(image.locations.len()).unwrap_or(i64::MAX);
+        Self {
+            bytes: image.size.map_or(0, signed).saturating_mul(copies),
+            ..Self::IMAGE
+        }
+    }
+
+    /// More or less bytes of data.
+    pub(super) fn bytes(bytes: i64) -> Self {
+        Self {
+            bytes,
+            ..Self::default()
+        }
+    }
+
+    /// More or less bytes reserved.
+    pub(super) fn reserved(bytes: i64) -> Self {
+        Self {
+            reserved: bytes,
+            ..Self::default()
+        }
+    }
+
+    /// An upload that has reserved so much.
+    pub(super) fn upload(reserved: i64) -> Self {
+        Self {
+            reserved,
+            uploads: 1,
+            ..Self::default()
+        }
+    }
+
+    /// The same, taken away.
+    pub(super) fn gone(self) -> Self {
+        Self {
+            bytes: -self.bytes,
+            reserved: -self.reserved,
+            images: -self.images,
+            uploads: -self.uploads,
+        }
+    }
+}
+
+impl Catalog {
+    /// What the project holds now.
+    ///
+    /// # Errors
+    /// [`super::Error::Unavailable`].
+    pub(crate) async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
+        let row = query(
+            "SELECT bytes, reserved_bytes, images, uploads FROM project_usage WHERE project = $1",
+        )
+        .bind(owner.unwrap_or_default())
+        .fetch_optional(&mut self.db.read().await?)
+        .await?;
+        row.as_ref().map_or_else(|| Ok(Usage::default()), usage_of)
+    }
+}
+
+/// Changes what a project holds; gives what it holds then.
+pub(super) async fn change(tx: &mut Connection, owner: Option<&str>, by: Delta) -> Result<Usage> {
+    let row = query(
+        "INSERT INTO project_usage (project, bytes, reserved_bytes, images, uploads) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (project) DO UPDATE SET bytes = project_usage.bytes + excluded.bytes, \
+         reserved_bytes = project_usage.reserved_bytes + excluded.reserved_bytes, \
+         images = project_usage.images + excluded.images, uploads = project_usage.uploads + excluded.uploads \
+         RETURNING bytes, reserved_bytes, images, uploads",
+    )
+    .bind(owner.unwrap_or_default())
+    .bind(by.bytes)
+    .bind(by.reserved)
+    .bind(by.images)
+    .bind(by.uploads)
+    .fetch_one(tx)
+    .await?;
+    usage_of(&row)
+}
+
+/// An image with all it has, `from` another project, is its owner's.
+pub(super) async fn change_owner(
+    tx: &mut Connection,
+    from: Option<&ProjectId>,
+    image: &Image,
+) -> Result<()> {
+    let to = image.owner.as_ref();
+    if from == to {
+        return Ok(());
+    }
+    let what = Delta::of(image);
+    let mut steps = [(from, what.gone()), (to, what)];
+    // In one order for all, so that two who change owners do not wait for each other.
+    steps.sort_by_key(|(owner, _)| *owner);
+    for (owner, delta) in steps {
+        change(tx, owner.map(ProjectId::as_str), delta).await?;
+    }
+    Ok(())
+}
+
+fn usage_of(row: &Row) -> Result<Usage> {
+    let number = |name| row.get::<i64>(name).map(|n| u64::try_from(n).unwrap_or(0));
+    Ok(Usage {
+        bytes: number("bytes")?.saturating_add(number("reserved_bytes")?),
+        images: number("images")?,
+        uploading: number("uploads")?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! The rows say what a count of everything says, whatever was done in whatever order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::catalog::{Activation, Change, Intent, Limits, NewUpload, Reserved};
+use crate::image::{AttemptId, Attributes, CreateRequest, DataFacts, ImageId, Status};
+use crate::telemetry::metrics::Metrics;
+
+const STEPS: usize = 1500;
+const OWNERS: [Option<&str>; 3] = [Some("a"), Some("b"), None];
+
+fn anybody() -> crate::catalog::Judge {
+    Box::new(|_: &Image| Ok(()))
+}
+
+/// Counts what an owner holds the long way.
+async fn count(catalog: &Catalog, owner: Option<&str>) -> Usage {
+    let row = query(
+        "SELECT (SELECT COALESCE(SUM(i.size), 0) FROM images i JOIN image_locations l ON l.image_id = i.id \
+            WHERE i.owner IS NOT DISTINCT FROM $1 AND i.deleted_at IS NULL) AS bytes, \
+         (SELECT COALESCE(SUM(reserved_bytes), 0) FROM uploads WHERE owner IS NOT DISTINCT FROM $1) AS reserved_bytes, \
+         (SELECT COUNT(*) FROM images WHERE owner IS NOT DISTINCT FROM $1 AND deleted_at IS NULL) AS images, \
+         (SELECT COUNT(*) FROM uploads WHERE owner IS NOT DISTINCT FROM $1) AS uploads",
+    )
+    .bind(owner)
+    .fetch_one(&mut catalog.db.read().await.unwrap())
+    .await
+    .unwrap();
+    usage_of(&row).unwrap()
+}
+
+struct Site {
+    catalog: Catalog,
+    rng: fastrand::Rng,
+    images: Vec<ImageId>,
+    attempts: Vec<(AttemptId, ImageId)>,
+}
+
+impl Site {
+    fn image(&mut self) -> ImageId {
+        self.images[self.rng.usize(..self.images.len())].clone()
+    }
+
+    fn intent(&mut self) -> Intent {
+        Intent {
+            facts: DataFacts {
+                size: self.rng.u64(..1000),
+                virtual_size: None,
+                checksum: String::new(),
+                os_hash_algo: String::new(),
+                os_hash_value: String::new(),
+            },
+            judged_as: None,
+        }
+    }
+
+    /// A second copy, as an import will make it.
+    async fn copy(&mut self, id: &ImageId) {
+        let Some(image) = self.catalog.find_image(id).await.unwrap() else {
+            return;
+        };
+        if image.status != Status::Active || image.locations.len() != 1 {
+            return;
+        }
+        let mut tx = self.catalog.db.write().await.unwrap();
+        query("INSERT INTO image_locations (image_id, position, store, object_key) VALUES ($1, 1, 'second', 'k')")
+            .bind(id.as_str())
+            .execute(&mut tx)
+            .await
+            .unwrap();
+        let owner = image.owner.as_ref().map(ProjectId::as_str);
+        let size = image.size.map_or(0, signed);
+        change(&mut tx, owner, Delta::bytes(size)).await.unwrap();
+        self.catalog.commit(tx, id).await.unwrap();
+    }
+
+    async fn begin(&mut self) {
+        let image = self.image();
+        let attempt = AttemptId::random();
+        let new = NewUpload {
+            attempt: attempt.clone(),
+            image: image.clone(),
+            store: "main".into(),
+            key: attempt.as_str().to_owned(),
+            lease: Duration::from_secs(600),
+            reserve: self.rng.u64(..500),
+            limits: self.limits(),
+        };
+        if self.catalog.begin_upload(new, anybody()).await.is_ok() {
+            self.attempts.push((attempt, image));
+        }
+    }
+
+    fn limits(&mut self) -> Limits {
+        let quota = self.rng.bool().then(|| self.rng.u64(..20_000));
+        Limits {
+            storage_quota: quota,
+            ..Limits::default()
+        }
+    }
+
+    async fn end(&mut self) {
+        if self.attempts.is_empty() {
+            return;
+        }
+        let place = self.rng.usize(..self.attempts.len());
+        let (attempt, _) = self.attempts[place].clone();
+        let (intent, limits) = (self.intent(), self.limits());
+        let bytes = self.rng.u64(..900);
+        match self.rng.u8(..4) {
+            0 => {
+                let reserved = self.catalog.reserve(&attempt, bytes, 50, limits).await;
+                assert!(!matches!(reserved, Ok(Reserved::Bytes(n)) if n < bytes));
+                return;
+            }
+            1 => drop(self.catalog.record_intent(&attempt, &intent, limits).await),
+            _ => {}
+        }
+        if self.rng.bool() {
+            let finished = self.catalog.finish_upload(&attempt, &intent, None).await;
+            if finished.is_ok() {
+                self.attempts.swap_remove(place);
+            }
+        } else {
+            self.catalog.roll_back(&attempt).await.unwrap();
+            self.attempts.swap_remove(place);
+        }
+    }
+
+    async fn give_to(&mut self, owner: Option<&'static str>) {
+        let id = self.image();
+        let drops_copies = self.rng.u8(..4) == 0;
+        let changed = self.catalog.update_image(&id, move |image| {
+            let mut attributes = Attributes::of(image);
+            attributes.owner = owner.map(Into::into);
+            let copies = image.locations.iter().skip(1);
+            Ok::<_, std::convert::Infallible>(Change {
+                attributes,
+                given_up: copies.filter(|_| drops_copies).cloned().collect(),
+            })
+        });
+        drop(changed.await);
+    }
+
+    async fn step(&mut self) {
+        let owner = OWNERS[self.rng.usize(..OWNERS.len())];
+        match self.rng.u8(..12) {
+            0 | 1 => {
+                let image = CreateRequest::default();
+                let mut image = image.into_image(ImageId::random(), owner.map(Into::into), 1);
+                image.disk_format = Some("raw".into());
+                image.container_format = Some("bare".into());
+                let most = self.rng.bool().then(|| self.rng.u64(..60));
+                let limits = Limits {
+                    images: most,
+                    ..Limits::default()
+                };
+                let id = image.id.clone();
+                if self.catalog.create_image(image, limits).await.is_ok() {
+                    self.images.push(id);
+                }
+            }
+            2..5 => self.begin().await,
+            5..8 => self.end().await,
+            8 => self.give_to(owner).await,
+            9 => {
+                let id = self.image();
+                self.copy(&id).await;
+            }
+            10 => {
+                let (id, to) = (self.image(), [Activation::Deactivated, Activation::Active]);
+                let to = to[self.rng.usize(..2)];
+                drop(self.catalog.activate_image(&id, to, anybody()).await);
+                let store = "second".into();
+                drop(self.catalog.delete_location(&id, &store, anybody()).await);
+            }
+            _ => {
+                let id = self.image();
+                drop(self.catalog.delete_image(&id, anybody()).await);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn usage_is_what_a_count_of_everything_gives() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    let catalog = Catalog::open(&path, 100, 1 << 20, Arc::new(Metrics::new()))
+        .await
+        .unwrap();
+    let mut site = Site {
+        catalog,
+        rng: fastrand::Rng::with_seed(7),
+        images: vec![ImageId::random()],
+        attempts: Vec::new(),
+    };
+    let mut most = Usage::default();
+    for _ in 0..STEPS {
+        site.step().await;
+        for owner in OWNERS {
+            let usage = site.catalog.usage(owner).await.unwrap();
+            assert_eq!(usage, count(&site.catalog, owner).await, "{owner:?}");
+            most.bytes = most.bytes.max(usage.bytes);
+            most.uploading = most.uploading.max(usage.uploading);
+            most.images = most.images.max(usage.images);
+        }
+    }
+    // The steps did something.
+    assert!(
+        most.bytes > 5_000 && most.uploading > 3 && most.images > 20,
+        "{most:?}"
+    );
+    site.catalog.close().await;
+}
