@@ -7,6 +7,7 @@ mod bodies;
 mod caller;
 mod cors;
 mod drain;
+mod endpoint;
 mod error;
 mod extract;
 mod images;
@@ -18,50 +19,42 @@ mod paging;
 mod policies;
 mod protections;
 mod protocol;
+mod quotas;
 mod range;
 mod router;
 mod schemas;
+mod state;
+mod stopping;
 mod tasks;
 mod throttle;
 mod versions;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
-use tokio_util::sync::CancellationToken;
-
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::config::Config;
-use crate::policy::Protections;
 use crate::telemetry::metrics::Metrics;
 use crate::transfer::Transfers;
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use bodies::Bodies;
+use drain::Drains;
+use endpoint::Endpoint;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use images::ImageSettings;
+use middleware::{Admission, Observer};
+use paging::PageLimits;
 pub(crate) use policies::Policies;
-pub(crate) use protections::open as open_protections;
+pub(crate) use protections::PropertyProtection;
+use quotas::Quotas;
 pub use router::{ROUTES, Route};
-
-/// What the handlers share; clones are cheap.
-pub(crate) type SharedState = Arc<AppState>;
-
-/// The parts of the service that handlers use.
-pub(crate) struct AppState {
-    config: Config,
-    catalog: Catalog,
-    transfers: Arc<Transfers>,
-    authenticator: Authenticator,
-    policies: Policies,
-    protections: Option<Protections>,
-    schemas: schemas::Schemas,
-    throttle: Arc<throttle::Throttle>,
-    metrics: Arc<Metrics>,
-    drains: drain::Drains,
-    bodies: bodies::Bodies,
-    /// Cancelled once the service is told to stop: it is no longer ready, and connections end with their answers.
-    stopping: CancellationToken,
-}
+use schemas::Schemas;
+use state::AppState;
+use stopping::Stopping;
+use throttle::Throttle;
+use tower_http::cors::CorsLayer;
 
 /// 204, with the media type that the reference service gives its empty answers.
 fn no_content() -> Response {
@@ -69,57 +62,73 @@ fn no_content() -> Response {
     (StatusCode::NO_CONTENT, html).into_response()
 }
 
-/// The API over its parts.
+/// The API: its routes with what they need, and its layers with what these need.
 pub(crate) struct Api {
-    parts: SharedState,
+    state: AppState,
+    observer: Observer,
+    admission: Admission,
+    cors: Option<CorsLayer>,
+    drains: Drains,
 }
 
 impl Api {
     /// Puts the API together.
     pub(crate) fn new(
-        config: Config,
+        config: &Config,
         catalog: Catalog,
         transfers: Arc<Transfers>,
         authenticator: Authenticator,
         policies: Policies,
-        protections: Option<Protections>,
+        protection: PropertyProtection,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let drains = drain::Drains::default();
-        let bodies = bodies::Bodies::new(config.server.json_timeout.duration());
-        let schemas = schemas::Schemas::new(&config.images);
-        let throttle = throttle::Throttle::new(config.limits.clone());
+        let authenticator = Arc::new(authenticator);
+        let throttle = Throttle::new(config.limits.clone(), Arc::clone(&metrics));
+        let (drains, stopping) = (Drains::default(), Stopping::default());
+        let stores = Arc::clone(transfers.stores());
         Self {
-            parts: Arc::new(AppState {
-                config,
+            observer: Observer {
+                drains: drains.clone(),
+                metrics: Arc::clone(&metrics),
+                stopping: stopping.clone(),
+            },
+            admission: Admission {
+                authenticator: Arc::clone(&authenticator),
+                policies: Arc::new(policies),
+                throttle: Arc::clone(&throttle),
+            },
+            cors: cors::layer(&config.cors),
+            drains,
+            state: AppState {
                 catalog,
+                images: ImageSettings::new(&config.images, Arc::clone(&stores), protection),
+                stores,
                 transfers,
-                authenticator,
-                policies,
-                protections,
-                schemas,
+                pages: PageLimits::new(&config.images),
+                quotas: Quotas::new(authenticator, &config.images),
                 throttle,
+                bodies: Arc::new(Bodies::new(config.server.json_timeout.duration())),
+                schemas: Arc::new(Schemas::new(&config.images)),
+                endpoint: Arc::new(Endpoint::new(&config.server)),
                 metrics,
-                drains,
-                bodies,
-                stopping: CancellationToken::new(),
-            }),
+                stopping,
+            },
         }
     }
 
     /// The service to be served on connections.
     pub(crate) fn router(&self) -> Router {
-        router::build(&self.parts)
+        router::build(self)
     }
 
     /// Says from now on that the service is not ready, and that connections close after their answers.
     pub(crate) fn begin_stop(&self) {
-        self.parts.stopping.cancel();
+        self.state.stopping.begin();
     }
 
     /// Ends the reading of JSON bodies, and the reading-on of refused ones.
     pub(crate) async fn stop(&self) {
-        self.parts.bodies.stop();
-        self.parts.drains.stop().await;
+        self.state.bodies.stop();
+        self.drains.stop().await;
     }
 }

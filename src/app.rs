@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, Api, Policies};
+use crate::api::{Api, Policies, PropertyProtection};
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::config::{self, Config};
@@ -65,7 +65,7 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let authenticator = Authenticator::open(&config, &metrics)?;
         let policies = Policies::open(&config)?;
-        let protections = api::open_protections(&config)?;
+        let protection = PropertyProtection::open(&config.images)?;
         let embedded = start_embedded(&config).await?;
         let stores = Arc::new(connect_stores(&config, embedded.as_ref(), &metrics).await?);
         let catalog = Catalog::open(
@@ -89,12 +89,12 @@ impl App {
             None => None,
         };
         let api = Api::new(
-            config.clone(),
+            &config,
             catalog.clone(),
             Arc::clone(&transfers),
             authenticator,
             policies,
-            protections,
+            protection,
             Arc::clone(&metrics),
         );
         Ok(Self {
@@ -255,7 +255,7 @@ pub(crate) async fn check_tls(config: &Config) -> anyhow::Result<()> {
 
 /// What is wrong with single rules of the policy file, for `check`.
 pub(crate) async fn check_policy(config: &Config) -> anyhow::Result<()> {
-    api::open_protections(config)?;
+    PropertyProtection::open(&config.images)?;
     let policy = Policies::open(config)?.current().await;
     anyhow::ensure!(
         policy.problems().is_empty(),

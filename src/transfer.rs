@@ -210,7 +210,7 @@ impl Transfers {
     }
 
     /// The configured stores.
-    pub(crate) fn stores(&self) -> &Stores {
+    pub(crate) fn stores(&self) -> &Arc<Stores> {
         &self.stores
     }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::SharedState;
 use super::error::Error;
 use crate::auth::Identity;
 use crate::catalog::Judge;
@@ -60,6 +59,15 @@ impl Caller {
             who,
             policy,
         }))
+    }
+
+    /// The caller of a request that the authentication layer has let in.
+    ///
+    /// # Errors
+    /// A route outside of the layer is a mistake of ours and must fail closed.
+    pub(super) fn of(parts: &Parts) -> Result<&Self, Error> {
+        let caller = parts.extensions.get();
+        caller.ok_or_else(|| Error::Internal("route without authentication".into()))
     }
 
     /// The caller's project.
@@ -116,6 +124,21 @@ impl Caller {
         protections.allow(access, property, &self.who, &self.policy)
     }
 
+    /// Asks a rule about a visible image.
+    ///
+    /// # Errors
+    /// 403 when it says no but the caller may read the record, else 404.
+    pub(super) fn enforce_image(&self, rule: Rule, image: &Image) -> Result<(), Error> {
+        if self.may_image(rule, image) {
+            return Ok(());
+        }
+        if self.may_image(Rule::GetImage, image) {
+            Err(Error::not_allowed(rule))
+        } else {
+            Err(Error::image_not_found(image.id.as_str()))
+        }
+    }
+
     /// Asks a rule that is about the caller's project and nothing in it.
     ///
     /// # Errors
@@ -131,15 +154,10 @@ impl Caller {
     }
 }
 
-impl FromRequestParts<SharedState> for Caller {
+impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &SharedState) -> Result<Self, Error> {
-        // A route outside the authentication layer is a mistake of ours and must fail closed.
-        parts
-            .extensions
-            .get()
-            .cloned()
-            .ok_or_else(|| Error::Internal("route without authentication".into()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Self::of(parts).cloned()
     }
 }

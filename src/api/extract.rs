@@ -1,14 +1,16 @@
 //! What handlers ask of a request: the image's id, a body or its absence. The caller is in `caller`.
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
 use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::SharedState;
+use super::bodies::Bodies;
 use super::caller::Caller;
 use super::error::Error;
 use crate::image::ImageId;
@@ -17,11 +19,8 @@ use crate::image::ImageId;
 ///
 /// # Errors
 /// 400 when they are not UTF-8.
-pub(super) async fn path_of<T: DeserializeOwned + Send>(
-    parts: &mut Parts,
-    shared: &SharedState,
-) -> Result<T, Error> {
-    match Path::<T>::from_request_parts(parts, shared).await {
+pub(super) async fn path_of<T: DeserializeOwned + Send>(parts: &mut Parts) -> Result<T, Error> {
+    match Path::<T>::from_request_parts(parts, &()).await {
         Ok(Path(path)) => Ok(path),
         Err(_) => Err(Error::BadRequest("The path is not valid UTF-8.".into())),
     }
@@ -30,11 +29,11 @@ pub(super) async fn path_of<T: DeserializeOwned + Send>(
 /// The one parameter of a path that is no image's.
 pub(super) struct NamePath(pub(super) String);
 
-impl FromRequestParts<SharedState> for NamePath {
+impl<S: Sync> FromRequestParts<S> for NamePath {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &SharedState) -> Result<Self, Error> {
-        path_of(parts, shared).await.map(Self)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        path_of(parts).await.map(Self)
     }
 }
 
@@ -61,11 +60,11 @@ impl std::fmt::Display for ImagePath {
     }
 }
 
-impl FromRequestParts<SharedState> for ImagePath {
+impl<S: Sync> FromRequestParts<S> for ImagePath {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &SharedState) -> Result<Self, Error> {
-        path_of(parts, shared).await.map(Self)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        path_of(parts).await.map(Self)
     }
 }
 
@@ -75,11 +74,11 @@ pub(super) struct TagPath {
     pub(super) tag: String,
 }
 
-impl FromRequestParts<SharedState> for TagPath {
+impl<S: Sync> FromRequestParts<S> for TagPath {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &SharedState) -> Result<Self, Error> {
-        let (image, tag) = path_of(parts, shared).await?;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let (image, tag) = path_of(parts).await?;
         Ok(Self {
             image: ImagePath(image),
             tag,
@@ -90,10 +89,10 @@ impl FromRequestParts<SharedState> for TagPath {
 /// Refuses a request that carries a body: 400.
 pub(super) struct NoBody;
 
-impl FromRequestParts<SharedState> for NoBody {
+impl<S: Sync> FromRequestParts<S> for NoBody {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &SharedState) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         let length = parts
             .headers
             .get(CONTENT_LENGTH)
@@ -114,10 +113,10 @@ impl FromRequestParts<SharedState> for NoBody {
 /// says that the image is empty.
 pub(super) struct HasLength;
 
-impl FromRequestParts<SharedState> for HasLength {
+impl<S: Sync> FromRequestParts<S> for HasLength {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &SharedState) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         let headers = &parts.headers;
         let says_its_length =
             headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
@@ -135,11 +134,14 @@ pub(super) struct JsonBody(pub(super) Value);
 /// A JSON object.
 pub(super) struct JsonObject(pub(super) Map<String, Value>);
 
-impl FromRequest<SharedState> for JsonObject {
+impl<S: Sync> FromRequest<S> for JsonObject
+where
+    Arc<Bodies>: FromRef<S>,
+{
     type Rejection = Error;
 
-    async fn from_request(request: Request<Body>, shared: &SharedState) -> Result<Self, Error> {
-        match JsonBody::from_request(request, shared).await? {
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Error> {
+        match JsonBody::from_request(request, state).await? {
             JsonBody(Value::Object(object)) => Ok(Self(object)),
             JsonBody(_) => Err(Error::BadRequest(
                 "The request body must be a JSON object.".into(),
@@ -148,14 +150,18 @@ impl FromRequest<SharedState> for JsonObject {
     }
 }
 
-impl FromRequest<SharedState> for JsonBody {
+impl<S: Sync> FromRequest<S> for JsonBody
+where
+    Arc<Bodies>: FromRef<S>,
+{
     type Rejection = Error;
 
-    async fn from_request(request: Request<Body>, shared: &SharedState) -> Result<Self, Error> {
-        let (mut parts, body) = request.into_parts();
-        let caller = Caller::from_request_parts(&mut parts, shared).await?;
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        let caller = Caller::of(&parts)?;
         let parse = |bytes: &[u8]| serde_json::from_slice(bytes);
-        let parsed = shared.bodies.read(body, caller.name(), parse).await?;
+        let bodies = Arc::<Bodies>::from_ref(state);
+        let parsed = bodies.read(body, caller.name(), parse).await?;
         parsed
             .map(Self)
             .map_err(|e| Error::BadRequest(format!("The request body is not valid JSON: {e}")))

@@ -1,18 +1,21 @@
 //! `/v2/info/…` (contract 1.7): what the site has to offer.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::SharedState;
 use super::caller::Caller;
 use super::error::Error;
 use super::extract::NoBody;
+use super::quotas::Quotas;
+use crate::catalog::Catalog;
 use crate::image::ProjectId;
 use crate::policy::Rule;
-use crate::store::Store;
+use crate::store::{Store, Stores};
 
 /// A site's store. `default` is the text `true`, or not there.
 #[derive(Serialize)]
@@ -46,8 +49,7 @@ pub(super) async fn import(_: Caller, _: NoBody) -> Response {
 }
 
 /// `GET /v2/info/stores`: the stores an upload may name.
-pub(super) async fn stores(State(shared): State<SharedState>, _: Caller, _: NoBody) -> Response {
-    let stores = shared.transfers.stores();
+pub(super) async fn stores(State(stores): State<Arc<Stores>>, _: Caller, _: NoBody) -> Response {
     let default = stores.default().name();
     let views: Vec<StoreView> = stores.iter().map(|store| view(store, default)).collect();
     Json(json!({"stores": views})).into_response()
@@ -55,12 +57,11 @@ pub(super) async fn stores(State(shared): State<SharedState>, _: Caller, _: NoBo
 
 /// `GET /v2/info/stores/detail`: how they are set up, in the words of the reference service's S3 driver.
 pub(super) async fn stores_detail(
-    State(shared): State<SharedState>,
+    State(stores): State<Arc<Stores>>,
     caller: Caller,
     _: NoBody,
 ) -> Result<Response, Error> {
     caller.enforce_own(Rule::StoresInfoDetail)?;
-    let stores = shared.transfers.stores();
     let default = stores.default().name();
     let views: Vec<DetailView> = stores
         .iter()
@@ -81,19 +82,19 @@ pub(super) async fn stores_detail(
 
 /// `GET /v2/info/usage`: what the caller's project uses of its limits; empty where there are none. No limit is -1.
 pub(super) async fn usage(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(quotas): State<Quotas>,
     caller: Caller,
     _: NoBody,
 ) -> Result<Response, Error> {
     let limits = match caller.project() {
-        Some(project) => shared.project_limits(project).await?,
+        Some(project) => quotas.find_limits(project).await?,
         None => None,
     };
     let Some(limits) = limits else {
         return Ok(Json(json!({"usage": {}})).into_response());
     };
-    let usage = shared
-        .catalog
+    let usage = catalog
         .usage(caller.project().map(ProjectId::as_str))
         .await?;
     let entry = |usage: u64, limit: Option<u64>| {

@@ -16,8 +16,7 @@ use super::caller::Caller;
 use super::error::Error;
 use super::extract::path_of;
 use super::paging::{self, Pairs, bad};
-use super::{AppState, SharedState};
-use crate::catalog::{self, Direction, Judge, PartPage, PartSortKey};
+use crate::catalog::{self, Catalog, Direction, Judge, PartPage, PartSortKey};
 use crate::image::{Denial, ProjectId};
 use crate::metadef::{Attributes, Dated, Namespace, NamespaceVisibility, Part};
 use crate::policy::{Fields, Rule, Value};
@@ -28,14 +27,11 @@ pub(super) struct PartPath {
     part: String,
 }
 
-impl FromRequestParts<SharedState> for PartPath {
+impl<S: Sync> FromRequestParts<S> for PartPath {
     type Rejection = Error;
 
-    async fn from_request_parts(
-        parts: &mut RequestParts,
-        shared: &SharedState,
-    ) -> Result<Self, Error> {
-        let (namespace, part) = path_of(parts, shared).await?;
+    async fn from_request_parts(parts: &mut RequestParts, _: &S) -> Result<Self, Error> {
+        let (namespace, part) = path_of(parts).await?;
         Ok(Self { namespace, part })
     }
 }
@@ -144,96 +140,103 @@ fn protected(name: &str) -> Error {
     ))
 }
 
-impl AppState {
-    /// The namespace, if the caller may know of it; else 404 with one text for absent and hidden.
-    async fn seen_namespace(&self, caller: &Caller, name: &str) -> Result<Namespace, Error> {
-        match self.catalog.find_namespace(name).await? {
-            Some(namespace) if namespace.is_seen_by(&caller.viewer) => Ok(namespace),
-            _ => Err(no_namespace(name)),
-        }
+/// The namespace, if the caller may know of it; else 404 with one text for absent and hidden.
+async fn get_seen(catalog: &Catalog, caller: &Caller, name: &str) -> Result<Namespace, Error> {
+    match catalog.find_namespace(name).await? {
+        Some(namespace) if namespace.is_seen_by(&caller.viewer) => Ok(namespace),
+        _ => Err(no_namespace(name)),
     }
+}
 
-    /// The same, for something that a rule guards.
-    async fn namespace(&self, caller: &Caller, name: &str, rule: Rule) -> Result<Namespace, Error> {
-        let namespace = self.seen_namespace(caller, name).await?;
-        enforce(caller, rule, &namespace.attributes)?;
-        Ok(namespace)
-    }
+/// The same, for something that a rule guards.
+async fn get_namespace(
+    catalog: &Catalog,
+    caller: &Caller,
+    name: &str,
+    rule: Rule,
+) -> Result<Namespace, Error> {
+    let namespace = get_seen(catalog, caller, name).await?;
+    enforce(caller, rule, &namespace.attributes)?;
+    Ok(namespace)
+}
 
-    /// A namespace that these rules let the caller write, and the same check for the transaction of the write.
-    async fn writable(
-        &self,
-        caller: &Caller,
-        name: &str,
-        rules: &'static [Rule],
-    ) -> Result<(Namespace, Judge<Namespace>), Error> {
-        let namespace = self.seen_namespace(caller, name).await?;
-        let checked = check(caller, rules, &namespace.attributes);
-        checked.map_err(|denial| denied(name, denial))?;
-        Ok((namespace, judge(caller, name, rules)))
-    }
+/// A namespace that these rules let the caller write, and the same check for the transaction of the write.
+async fn get_writable(
+    catalog: &Catalog,
+    caller: &Caller,
+    name: &str,
+    rules: &'static [Rule],
+) -> Result<(Namespace, Judge<Namespace>), Error> {
+    let namespace = get_seen(catalog, caller, name).await?;
+    let checked = check(caller, rules, &namespace.attributes);
+    checked.map_err(|denial| denied(name, denial))?;
+    Ok((namespace, judge(caller, name, rules)))
+}
 
-    async fn part<T: Part>(&self, namespace: &Namespace, name: &str) -> Result<Dated<T>, Error> {
-        let found = self.catalog.find_part(namespace, name).await?;
-        found.ok_or_else(|| no_part::<T>(namespace, name))
-    }
+async fn get_part<T: Part>(
+    catalog: &Catalog,
+    namespace: &Namespace,
+    name: &str,
+) -> Result<Dated<T>, Error> {
+    let found = catalog.find_part(namespace, name).await?;
+    found.ok_or_else(|| no_part::<T>(namespace, name))
+}
 
-    async fn create_part<T: Part>(
-        &self,
-        (namespace, judge): (Namespace, Judge<Namespace>),
-        part: T,
-    ) -> Result<Dated<T>, Error> {
-        let name = part.name().to_owned();
-        let created = self.catalog.create_part(&namespace, part, judge).await;
-        created.map_err(|e| about_part::<T>(&namespace, &name, e))
-    }
+async fn create_part<T: Part>(
+    catalog: &Catalog,
+    (namespace, judge): (Namespace, Judge<Namespace>),
+    part: T,
+) -> Result<Dated<T>, Error> {
+    let name = part.name().to_owned();
+    let created = catalog.create_part(&namespace, part, judge).await;
+    created.map_err(|e| about_part::<T>(&namespace, &name, e))
+}
 
-    async fn update_part<T: Part>(
-        &self,
-        (namespace, judge): (Namespace, Judge<Namespace>),
-        name: &str,
-        part: T,
-    ) -> Result<Dated<T>, Error> {
-        let new_name = part.name().to_owned();
-        let updated = self.catalog.update_part(&namespace, name, part, judge);
-        updated.await.map_err(|e| match e {
-            catalog::Error::Missing => no_part::<T>(&namespace, name),
-            other => about_part::<T>(&namespace, &new_name, other),
-        })
-    }
+async fn update_part<T: Part>(
+    catalog: &Catalog,
+    (namespace, judge): (Namespace, Judge<Namespace>),
+    name: &str,
+    part: T,
+) -> Result<Dated<T>, Error> {
+    let new_name = part.name().to_owned();
+    let updated = catalog.update_part(&namespace, name, part, judge);
+    updated.await.map_err(|e| match e {
+        catalog::Error::Missing => no_part::<T>(&namespace, name),
+        other => about_part::<T>(&namespace, &new_name, other),
+    })
+}
 
-    async fn delete_part<T: Part>(
-        &self,
-        (namespace, judge): (Namespace, Judge<Namespace>),
-        name: &str,
-    ) -> Result<(), Error> {
-        let deleted = self.catalog.delete_part::<T>(&namespace, name, judge).await;
-        deleted.map_err(|e| about_part::<T>(&namespace, name, e))
-    }
+async fn delete_part<T: Part>(
+    catalog: &Catalog,
+    (namespace, judge): (Namespace, Judge<Namespace>),
+    name: &str,
+) -> Result<(), Error> {
+    let deleted = catalog.delete_part::<T>(&namespace, name, judge).await;
+    deleted.map_err(|e| about_part::<T>(&namespace, name, e))
+}
 
-    async fn delete_parts<T: Part>(
-        &self,
-        (namespace, judge): (Namespace, Judge<Namespace>),
-    ) -> Result<(), Error> {
-        let deleted = self.catalog.delete_parts::<T>(&namespace, judge).await;
-        deleted.map_err(|e| about(namespace.name(), e))
-    }
+async fn delete_parts<T: Part>(
+    catalog: &Catalog,
+    (namespace, judge): (Namespace, Judge<Namespace>),
+) -> Result<(), Error> {
+    let deleted = catalog.delete_parts::<T>(&namespace, judge).await;
+    deleted.map_err(|e| about(namespace.name(), e))
+}
 
-    /// A page of parts; none unless `rule` lets the caller see single ones.
-    async fn list_parts<T: Part>(
-        &self,
-        caller: &Caller,
-        (namespace, rule): (&Namespace, Rule),
-        page: PartPage,
-    ) -> Result<Vec<Dated<T>>, Error> {
-        let marker = page.after.clone().unwrap_or_default();
-        let found = self.catalog.list_parts::<T>(namespace, page).await;
-        let found = found.map_err(|e| about_part::<T>(namespace, &marker, e))?;
-        if may(caller, rule, &namespace.attributes) {
-            Ok(found)
-        } else {
-            Ok(Vec::new())
-        }
+/// A page of parts; none unless `rule` lets the caller see single ones.
+async fn list_parts<T: Part>(
+    catalog: &Catalog,
+    caller: &Caller,
+    (namespace, rule): (&Namespace, Rule),
+    page: PartPage,
+) -> Result<Vec<Dated<T>>, Error> {
+    let marker = page.after.clone().unwrap_or_default();
+    let found = catalog.list_parts::<T>(namespace, page).await;
+    let found = found.map_err(|e| about_part::<T>(namespace, &marker, e))?;
+    if may(caller, rule, &namespace.attributes) {
+        Ok(found)
+    } else {
+        Ok(Vec::new())
     }
 }
 

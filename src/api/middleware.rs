@@ -15,11 +15,15 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::caller::Caller;
+use super::drain::Drains;
+use super::endpoint::Endpoint;
 use super::error::{Error, names_methods, render};
+use super::policies::Policies;
+use super::router;
+use super::stopping::Stopping;
+use super::throttle::Throttle;
 use super::versions::{self, PREFIXES};
-use super::{SharedState, router};
-use crate::auth;
-use crate::telemetry::labels::LimitKind;
+use crate::auth::{self, Authenticator};
 use crate::telemetry::metrics::Metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
@@ -33,10 +37,26 @@ const LONGEST_REQUEST_ID: usize = 64;
 #[derive(Clone)]
 struct Route(MatchedPath);
 
+/// What [`observe`] needs.
+#[derive(Clone)]
+pub(super) struct Observer {
+    pub(super) drains: Drains,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) stopping: Stopping,
+}
+
+/// What [`authenticate`] needs.
+#[derive(Clone)]
+pub(super) struct Admission {
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) policies: Arc<Policies>,
+    pub(super) throttle: Arc<Throttle>,
+}
+
 /// Gives every request an id and a span, counts it, gives errors their body, sees to unread bodies, and says when the
 /// connection closes.
 pub(super) async fn observe(
-    State(shared): State<SharedState>,
+    State(observer): State<Observer>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -47,11 +67,11 @@ pub(super) async fn observe(
         tracing::info_span!("request", request.id = id, %method, path = request.uri().path());
     let expects_continue = headers.contains_key(EXPECT);
     let (parts, body) = request.into_parts();
-    let (body, unread) = shared.drains.watch(body, expects_continue);
+    let (body, unread) = observer.drains.watch(body, expects_continue);
     let request = Request::from_parts(parts, body);
     let answer = next.run(request).instrument(span.clone()).await;
     let mut response = render(&headers, answer);
-    if unread.settle().await || shared.stopping.is_cancelled() {
+    if unread.settle().await || observer.stopping.has_begun() {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
@@ -65,7 +85,7 @@ pub(super) async fn observe(
     let route = response.extensions_mut().remove::<Route>();
     let route = route.as_ref().map(|route| route.0.as_str());
     let elapsed = begun.elapsed();
-    shared
+    observer
         .metrics
         .request(&method, route, response.status(), elapsed);
     log(&span, response.status(), elapsed);
@@ -96,7 +116,7 @@ fn request_id(headers: &HeaderMap) -> String {
 /// Paths before routing (contract 1.2): every version prefix means `/v2`, an unknown first segment gets the versions
 /// document, OPTIONS is answered on any path.
 pub(super) async fn negotiate(
-    State(shared): State<SharedState>,
+    State(endpoint): State<Arc<Endpoint>>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -113,7 +133,7 @@ pub(super) async fn negotiate(
         return next.run(request).await;
     }
     if !PREFIXES.contains(&first) {
-        return versions::choices(State(shared), request.headers().clone()).await;
+        return versions::choices(State(endpoint), request.headers().clone()).await;
     }
     if first != "v2" {
         let query = request
@@ -151,9 +171,21 @@ pub(super) async fn catch_panic(
     }
 }
 
+impl Admission {
+    /// Who sends the request, if that is known and within its limits.
+    async fn admit(&self, claim: auth::Request<'_>) -> Result<Caller, Error> {
+        let identity = self.authenticator.authenticate(claim).await;
+        let identity =
+            identity.map_err(|e| Error::unknown_caller(e, self.authenticator.challenge()))?;
+        let caller = Caller::new(identity, self.policies.current().await);
+        self.throttle.admit(&caller)?;
+        Ok(caller)
+    }
+}
+
 /// Everything under `/v2` needs a caller, known route or not.
 pub(super) async fn authenticate(
-    State(shared): State<SharedState>,
+    State(admission): State<Admission>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -169,23 +201,12 @@ pub(super) async fn authenticate(
         method: request.method().as_str(),
         path: request.uri().path(),
     };
-    let mut response = match shared.authenticator.authenticate(claim).await {
-        Ok(identity) => {
-            let policy = shared.policies.current().await;
-            let caller = Caller::new(identity, policy);
-            let admitted = match caller.limited_as() {
-                Some(name) => shared.throttle.admit(name),
-                None => Ok(()),
-            };
-            match admitted {
-                Ok(()) => {
-                    request.extensions_mut().insert(caller);
-                    next.run(request).await
-                }
-                Err(wait) => shared.too_many(LimitKind::Requests, wait).into_response(),
-            }
+    let mut response = match admission.admit(claim).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
         }
-        Err(e) => Error::unknown_caller(e, shared.authenticator.challenge()).into_response(),
+        Err(e) => e.into_response(),
     };
     if let Some(route) = route {
         response.extensions_mut().insert(Route(route));
@@ -194,8 +215,11 @@ pub(super) async fn authenticate(
 }
 
 /// `/v2` without a slash, for clients that join URLs by hand.
-pub(super) async fn add_slash(State(shared): State<SharedState>, headers: HeaderMap) -> Response {
-    let to = format!("{}/v2/", versions::request_url(&shared, &headers));
+pub(super) async fn add_slash(
+    State(endpoint): State<Arc<Endpoint>>,
+    headers: HeaderMap,
+) -> Response {
+    let to = format!("{}/v2/", endpoint.request_url(&headers));
     match HeaderValue::try_from(to) {
         Ok(to) => (StatusCode::FOUND, [(LOCATION, to)]).into_response(),
         Err(_) => Error::BadRequest("The Host header is not valid.".into()).into_response(),

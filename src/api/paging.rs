@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use super::error::Error;
 use crate::catalog::Direction;
+use crate::config;
 
 /// What stays readable in the links of a page.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC
@@ -21,6 +22,24 @@ pub(super) const PARAMETERS: usize = 100;
 
 /// Most values that a query may list: behind `in:` in all its filters together, or as `resource_types`.
 pub(super) const VALUES: usize = 500;
+
+/// How many records a page has.
+#[derive(Debug, Clone)]
+pub(super) struct PageLimits {
+    /// When the query has no limit.
+    pub(super) default: u32,
+    /// At most.
+    pub(super) max: u32,
+}
+
+impl PageLimits {
+    pub(super) fn new(images: &config::Images) -> Self {
+        Self {
+            default: images.limit_default,
+            max: images.limit_max,
+        }
+    }
+}
 
 /// Keys and values, decoded, in the order they were given.
 pub(super) type Pairs = Vec<(String, String)>;

@@ -9,10 +9,8 @@ use axum::routing::{MethodFilter, MethodRouter, any, get};
 use http::Method;
 
 use super::error::Error;
-use super::{
-    SharedState, cors, images, info, metadefs, middleware, openapi, protocol, schemas, tasks,
-    versions,
-};
+use super::state::AppState;
+use super::{Api, images, info, metadefs, middleware, openapi, protocol, schemas, tasks, versions};
 use crate::policy::Rule;
 
 /// Methods that some route has; others are 501 on unknown paths.
@@ -48,7 +46,7 @@ macro_rules! routes {
             methods: &[$((stringify!($method), &[$(Rule::$rule),*])),+],
         }),+];
 
-        fn table() -> Router<SharedState> {
+        fn table() -> Router<AppState> {
             Router::new()$(.route(
                 $path,
                 fallback!($($fallback)?)(
@@ -240,36 +238,46 @@ routes! {
 }
 
 /// Every route, and the layers in order.
-pub(super) fn build(shared: &SharedState) -> Router {
+pub(super) fn build(api: &Api) -> Router {
+    let state = &api.state;
     let v2 = table()
         .route("/v2", any(middleware::add_slash))
         .fallback(middleware::no_route)
-        .layer(from_fn_with_state(shared.clone(), middleware::authenticate));
+        .layer(from_fn_with_state(
+            api.admission.clone(),
+            middleware::authenticate,
+        ));
     let open = Router::new()
         .route("/", any(versions::choices))
         .route("/versions", any(versions::versions))
         .route("/versions/", any(versions::versions))
         .route("/healthcheck", any(versions::healthcheck))
         .route("/openapi.json", only("GET", get(openapi::document)));
-    let routes = open.merge(v2).with_state(shared.clone());
+    let routes = open.merge(v2).with_state(state.clone());
     // Paths are rewritten before they are routed, so this layer goes around the router and not into it.
     let mut negotiated = Router::new()
         .fallback_service(routes)
-        .layer(from_fn_with_state(shared.clone(), middleware::negotiate));
-    if let Some(cors) = cors::layer(&shared.config.cors) {
-        negotiated = negotiated.layer(cors);
+        .layer(from_fn_with_state(
+            Arc::clone(&state.endpoint),
+            middleware::negotiate,
+        ));
+    if let Some(cors) = &api.cors {
+        negotiated = negotiated.layer(cors.clone());
     }
     negotiated
         .layer(from_fn(protocol::check))
         .layer(from_fn_with_state(
-            Arc::clone(&shared.metrics),
+            Arc::clone(&state.metrics),
             middleware::catch_panic,
         ))
-        .layer(from_fn_with_state(shared.clone(), middleware::observe))
+        .layer(from_fn_with_state(
+            api.observer.clone(),
+            middleware::observe,
+        ))
 }
 
 /// The methods of a route: others, HEAD included, are 405 with exactly this `Allow`.
-fn only(allow: &'static str, methods: MethodRouter<SharedState>) -> MethodRouter<SharedState> {
+fn only(allow: &'static str, methods: MethodRouter<AppState>) -> MethodRouter<AppState> {
     let refuse = move |request: Request| {
         let method = request.method().to_string();
         async move { Error::MethodNotAllowed { method, allow } }
@@ -279,7 +287,7 @@ fn only(allow: &'static str, methods: MethodRouter<SharedState>) -> MethodRouter
 }
 
 /// A route that does not exist for any other method: 404.
-fn or_missing(_: &'static str, methods: MethodRouter<SharedState>) -> MethodRouter<SharedState> {
+fn or_missing(_: &'static str, methods: MethodRouter<AppState>) -> MethodRouter<AppState> {
     let missing = async || Error::NoRoute;
     methods.head(missing).fallback(missing)
 }

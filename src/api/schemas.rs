@@ -7,6 +7,7 @@ mod metadefs;
 mod records;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +16,6 @@ use http::Uri;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 
-use super::SharedState;
 use super::error::Error;
 use super::extract::NoBody;
 use crate::config::Images;
@@ -57,12 +57,12 @@ impl Schemas {
 
 /// Answers with the document of the path; any caller may have it.
 pub(super) async fn show(
-    State(shared): State<SharedState>,
+    State(schemas): State<Arc<Schemas>>,
     _: NoBody,
     uri: Uri,
 ) -> Result<Response, Error> {
     let name = uri.path().strip_prefix("/v2/schemas/");
-    let document = name.and_then(|name| shared.schemas.0.get(name));
+    let document = name.and_then(|name| schemas.0.get(name));
     let document = document.cloned().ok_or(Error::NoRoute)?;
     Ok(([(CONTENT_TYPE, "application/json")], document).into_response())
 }

@@ -10,9 +10,9 @@ use time::OffsetDateTime;
 use super::caller::Caller;
 use super::error::Error;
 use super::extract::{ImagePath, NamePath, NoBody};
-use super::paging::{self, Pairs, bad};
-use super::{AppState, SharedState};
-use crate::catalog::{Direction, Task, TaskPage, TaskSortKey};
+use super::images::get_visible;
+use super::paging::{self, PageLimits, Pairs, bad};
+use crate::catalog::{Catalog, Direction, Task, TaskPage, TaskSortKey};
 use crate::image::{ImageId, Micros, ProjectId, rfc3339};
 use crate::policy::{Fields, Rule, Value as Attribute};
 
@@ -90,16 +90,17 @@ struct Tasks<'a> {
 
 /// `GET /v2/tasks`: a page of tasks.
 pub(super) async fn list(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(pages): State<PageLimits>,
     caller: Caller,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Error> {
     caller.enforce_own(Rule::TasksApiAccess)?;
     caller.enforce_own(Rule::GetTasks)?;
     let pairs = paging::pairs(text.as_deref().unwrap_or_default())?;
-    let page = page_of(&shared, &caller, &pairs).await?;
+    let page = page_of(&catalog, &pages, &caller, &pairs).await?;
     let limit = page.limit;
-    let found = shared.catalog.list_tasks(page).await?;
+    let found = catalog.list_tasks(page).await?;
     let is_full = limit > 0 && found.len() == limit as usize;
     let last = found.last().filter(|_| is_full);
     let body = Tasks {
@@ -113,22 +114,22 @@ pub(super) async fn list(
 
 /// `GET /v2/tasks/{id}`.
 pub(super) async fn show(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     _: NoBody,
     NamePath(id): NamePath,
 ) -> Result<Response, Error> {
-    let task = shared.task(&caller, &id).await?;
+    let task = get_task(&catalog, &caller, &id).await?;
     Ok(Json(TaskView::whole(&task)).into_response())
 }
 
 /// `DELETE /v2/tasks/{id}`: a task cannot be deleted, but its absence is told first.
 pub(super) async fn delete(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     NamePath(id): NamePath,
 ) -> Result<Response, Error> {
-    shared.task(&caller, &id).await?;
+    get_task(&catalog, &caller, &id).await?;
     Err(Error::MethodNotAllowed {
         method: "DELETE".into(),
         allow: "GET",
@@ -137,40 +138,42 @@ pub(super) async fn delete(
 
 /// `GET /v2/images/{id}/tasks`: in the raw form that the reference service has here, other than that of `/v2/tasks`.
 pub(super) async fn list_of_image(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
 ) -> Result<Response, Error> {
-    let image = shared.visible_image(&caller, &path.id()?).await?;
-    shared.enforce(&caller, Rule::GetImage, &image)?;
+    let image = get_visible(&catalog, &caller, &path.id()?).await?;
+    caller.enforce_image(Rule::GetImage, &image)?;
     let owner = caller.project().filter(|_| !caller.viewer.is_admin);
     let found = if owner.is_none() && !caller.viewer.is_admin {
         Vec::new()
     } else {
-        shared.catalog.list_image_tasks(&image.id, owner).await?
+        catalog.list_image_tasks(&image.id, owner).await?
     };
     let tasks: Vec<Value> = found.iter().map(raw).collect();
     Ok(Json(json!({"tasks": tasks})).into_response())
 }
 
-impl AppState {
-    async fn task(&self, caller: &Caller, id: &str) -> Result<Task, Error> {
-        caller.enforce_own(Rule::TasksApiAccess)?;
-        let absent = || Error::NotFound(format!("No task found with ID {id}"));
-        let task = self.catalog.find_task(id).await?.ok_or_else(absent)?;
-        let owner = Attribute::text_or_null(task.owner.as_ref().map(ProjectId::as_str));
-        let target = [("project_id", owner.clone()), ("owner", owner)];
-        let is_theirs = caller.viewer.is_admin || task.owner.as_ref() == caller.project();
-        if !is_theirs || !caller.may(Rule::GetTask, &Fields(&target)) {
-            return Err(absent());
-        }
-        Ok(task)
+async fn get_task(catalog: &Catalog, caller: &Caller, id: &str) -> Result<Task, Error> {
+    caller.enforce_own(Rule::TasksApiAccess)?;
+    let absent = || Error::NotFound(format!("No task found with ID {id}"));
+    let task = catalog.find_task(id).await?.ok_or_else(absent)?;
+    let owner = Attribute::text_or_null(task.owner.as_ref().map(ProjectId::as_str));
+    let target = [("project_id", owner.clone()), ("owner", owner)];
+    let is_theirs = caller.viewer.is_admin || task.owner.as_ref() == caller.project();
+    if !is_theirs || !caller.may(Rule::GetTask, &Fields(&target)) {
+        return Err(absent());
     }
+    Ok(task)
 }
 
-async fn page_of(shared: &AppState, caller: &Caller, pairs: &Pairs) -> Result<TaskPage, Error> {
-    let images = &shared.config.images;
+async fn page_of(
+    catalog: &Catalog,
+    limits: &PageLimits,
+    caller: &Caller,
+    pairs: &Pairs,
+) -> Result<TaskPage, Error> {
     let mut page = TaskPage {
         owner: None,
         status: None,
@@ -178,12 +181,12 @@ async fn page_of(shared: &AppState, caller: &Caller, pairs: &Pairs) -> Result<Ta
         sort_key: TaskSortKey::CreatedAt,
         direction: Direction::Descending,
         after: None,
-        limit: images.limit_default,
+        limit: limits.default,
     };
     for (key, value) in pairs {
         match key.as_str() {
-            "limit" => page.limit = paging::limit(key, value)?.min(images.limit_max),
-            "marker" => page.after = Some(marker(shared, value).await?),
+            "limit" => page.limit = paging::limit(key, value)?.min(limits.max),
+            "marker" => page.after = Some(marker(catalog, value).await?),
             "sort_key" => {
                 page.sort_key = TaskSortKey::find(value).ok_or_else(|| {
                     bad(
@@ -215,9 +218,9 @@ async fn page_of(shared: &AppState, caller: &Caller, pairs: &Pairs) -> Result<Ta
     Ok(page)
 }
 
-async fn marker(shared: &AppState, id: &str) -> Result<String, Error> {
+async fn marker(catalog: &Catalog, id: &str) -> Result<String, Error> {
     let is_uuid = id.parse::<ImageId>().is_ok();
-    if is_uuid && shared.catalog.find_task(id).await?.is_some() {
+    if is_uuid && catalog.find_task(id).await?.is_some() {
         Ok(id.to_owned())
     } else {
         Err(bad("marker", "must be the id of a task"))

@@ -10,7 +10,11 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::time::Instant;
 
+use super::caller::Caller;
+use super::error::Error;
 use crate::config::Limits;
+use crate::telemetry::labels::LimitKind;
+use crate::telemetry::metrics::Metrics;
 
 /// How often projects that use nothing up are looked for. Each look goes through all that are remembered.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -33,6 +37,7 @@ pub(super) struct Throttle {
     limits: Limits,
     projects: DashMap<String, Use>,
     swept: Mutex<Instant>,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -74,19 +79,57 @@ impl Drop for Slot {
 }
 
 impl Throttle {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
+    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             limits,
             projects: DashMap::new(),
             swept: Mutex::new(Instant::now()),
+            metrics,
         })
     }
 
-    /// Counts a request.
+    /// Counts a request. A service, which acts for everybody, is not limited.
     ///
     /// # Errors
-    /// How long the project has to wait.
-    pub(super) fn admit(&self, project: &str) -> Result<(), Duration> {
+    /// 429.
+    pub(super) fn admit(&self, caller: &Caller) -> Result<(), Error> {
+        let counted = caller.limited_as().map_or(Ok(()), |name| self.count(name));
+        counted.map_err(|wait| self.too_many(LimitKind::Requests, wait))
+    }
+
+    /// Takes a slot among the caller's uploads or downloads, or `None` where they are not limited.
+    ///
+    /// # Errors
+    /// 429.
+    pub(super) fn acquire(
+        self: &Arc<Self>,
+        caller: &Caller,
+        kind: TransferKind,
+    ) -> Result<Option<Slot>, Error> {
+        let Some(name) = caller.limited_as() else {
+            return Ok(None);
+        };
+        let limit = match kind {
+            TransferKind::Upload => LimitKind::Uploads,
+            TransferKind::Download => LimitKind::Downloads,
+        };
+        let slot = self.take_slot(name, kind);
+        slot.map_err(|wait| self.too_many(limit, wait))
+    }
+
+    fn too_many(&self, kind: LimitKind, retry_after: Duration) -> Error {
+        self.metrics.limited(kind);
+        Error::TooMany {
+            message: format!(
+                "The project has too many {} at a time; please try again later.",
+                kind.as_str()
+            ),
+            retry_after,
+        }
+    }
+
+    /// Counts a request, or says how long the project has to wait.
+    fn count(&self, project: &str) -> Result<(), Duration> {
         if self.limits.requests_per_second == 0 {
             return Ok(());
         }
@@ -104,11 +147,8 @@ impl Throttle {
         Ok(())
     }
 
-    /// Takes a slot, or `None` within it where they are not limited.
-    ///
-    /// # Errors
-    /// After how long to try again.
-    pub(super) fn acquire(
+    /// Takes a slot, or `None` within it where they are not limited, or says after how long to try again.
+    fn take_slot(
         self: &Arc<Self>,
         project: &str,
         kind: TransferKind,
@@ -160,6 +200,10 @@ impl Throttle {
 mod tests {
     use super::*;
 
+    fn throttle(limits: Limits) -> Arc<Throttle> {
+        Throttle::new(limits, Arc::default())
+    }
+
     fn limits() -> Limits {
         Limits {
             requests_per_second: 10,
@@ -171,47 +215,49 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_passes_and_then_the_rate_counts_for_each_project_alone() {
-        let throttle = Throttle::new(limits());
+        let throttle = throttle(limits());
         for _ in 0..3 {
-            assert_eq!(throttle.admit("a"), Ok(()));
+            assert_eq!(throttle.count("a"), Ok(()));
         }
-        let wait = throttle.admit("a").unwrap_err();
+        let wait = throttle.count("a").unwrap_err();
         assert_eq!(wait, Duration::from_millis(100));
-        assert_eq!(throttle.admit("b"), Ok(()), "another project");
+        assert_eq!(throttle.count("b"), Ok(()), "another project");
         tokio::time::advance(wait).await;
-        assert_eq!(throttle.admit("a"), Ok(()), "after the wait it passes");
-        assert!(throttle.admit("a").is_err());
+        assert_eq!(throttle.count("a"), Ok(()), "after the wait it passes");
+        assert!(throttle.count("a").is_err());
         // Refused requests cost nothing.
         tokio::time::advance(Duration::from_millis(300)).await;
         for _ in 0..3 {
-            assert_eq!(throttle.admit("a"), Ok(()));
+            assert_eq!(throttle.count("a"), Ok(()));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn slots_are_free_again_when_they_are_dropped() {
-        let throttle = Throttle::new(limits());
-        let upload = throttle.acquire("a", TransferKind::Upload).unwrap();
-        assert!(throttle.acquire("a", TransferKind::Upload).is_err());
-        assert!(throttle.acquire("b", TransferKind::Upload).is_ok());
+        let throttle = throttle(limits());
+        let upload = throttle.take_slot("a", TransferKind::Upload).unwrap();
+        assert!(throttle.take_slot("a", TransferKind::Upload).is_err());
+        assert!(throttle.take_slot("b", TransferKind::Upload).is_ok());
         let downloads = [
-            throttle.acquire("a", TransferKind::Download).unwrap(),
-            throttle.acquire("a", TransferKind::Download).unwrap(),
+            throttle.take_slot("a", TransferKind::Download).unwrap(),
+            throttle.take_slot("a", TransferKind::Download).unwrap(),
         ];
-        assert!(throttle.acquire("a", TransferKind::Download).is_err());
+        assert!(throttle.take_slot("a", TransferKind::Download).is_err());
         drop(downloads);
-        assert!(throttle.acquire("a", TransferKind::Download).is_ok());
+        assert!(throttle.take_slot("a", TransferKind::Download).is_ok());
         drop(upload);
-        assert!(throttle.acquire("a", TransferKind::Upload).is_ok());
+        assert!(throttle.take_slot("a", TransferKind::Upload).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn projects_that_use_nothing_are_forgotten() {
-        let throttle = Throttle::new(limits());
-        let kept = throttle.acquire("at work", TransferKind::Download).unwrap();
+        let throttle = throttle(limits());
+        let kept = throttle
+            .take_slot("at work", TransferKind::Download)
+            .unwrap();
         for n in 0..50_000 {
             tokio::time::advance(Duration::from_millis(1)).await;
-            let _ = throttle.admit(&format!("project {n}"));
+            let _ = throttle.count(&format!("project {n}"));
         }
         assert!(
             throttle.projects.len() <= 1024,
@@ -224,12 +270,12 @@ mod tests {
 
     #[test]
     fn without_limits_nothing_is_remembered() {
-        let throttle = Throttle::new(Limits::default());
+        let throttle = throttle(Limits::default());
         for n in 0..100 {
-            assert!(throttle.admit(&n.to_string()).is_ok());
+            assert!(throttle.count(&n.to_string()).is_ok());
             assert!(
                 throttle
-                    .acquire("a", TransferKind::Upload)
+                    .take_slot("a", TransferKind::Upload)
                     .unwrap()
                     .is_none()
             );

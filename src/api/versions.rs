@@ -1,13 +1,17 @@
 //! `GET /`, `GET /versions` and `/healthcheck`: what clients ask before anything else (contract 1.3, 1.4).
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 
-use super::SharedState;
+use super::endpoint::Endpoint;
 use super::error::Error;
+use super::stopping::Stopping;
+use crate::catalog::Catalog;
 
 /// Path prefixes that all mean version 2, for a site with named stores and without an image cache.
 pub(super) const PREFIXES: [&str; 17] = [
@@ -41,17 +45,20 @@ struct Link {
 }
 
 /// `GET /versions`: 200.
-pub(super) async fn versions(State(shared): State<SharedState>, headers: HeaderMap) -> Response {
-    document(StatusCode::OK, &shared, &headers)
+pub(super) async fn versions(
+    State(endpoint): State<Arc<Endpoint>>,
+    headers: HeaderMap,
+) -> Response {
+    document(StatusCode::OK, &endpoint, &headers)
 }
 
 /// `GET /` and every unknown first path segment: 300, which tempest insists on.
-pub(super) async fn choices(State(shared): State<SharedState>, headers: HeaderMap) -> Response {
-    document(StatusCode::MULTIPLE_CHOICES, &shared, &headers)
+pub(super) async fn choices(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap) -> Response {
+    document(StatusCode::MULTIPLE_CHOICES, &endpoint, &headers)
 }
 
-fn document(status: StatusCode, shared: &SharedState, headers: &HeaderMap) -> Response {
-    let href = format!("{}/v2/", base_url(shared, headers));
+fn document(status: StatusCode, endpoint: &Endpoint, headers: &HeaderMap) -> Response {
+    let href = format!("{}/v2/", endpoint.base_url(headers));
     let version = |id| Version {
         id,
         status: if id == CURRENT {
@@ -70,28 +77,12 @@ fn document(status: StatusCode, shared: &SharedState, headers: &HeaderMap) -> Re
     (status, axum::Json(document)).into_response()
 }
 
-fn base_url(shared: &SharedState, headers: &HeaderMap) -> String {
-    match &shared.config.server.public_endpoint {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => request_url(shared, headers),
-    }
-}
-
-/// Scheme and host as the client sees them.
-pub(super) fn request_url(shared: &SharedState, headers: &HeaderMap) -> String {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let scheme = match shared.config.server.tls_certificate {
-        Some(_) => "https",
-        None => "http",
-    };
-    format!(
-        "{scheme}://{}",
-        host.map_or_else(|| shared.config.server.listen.to_string(), str::to_owned)
-    )
-}
-
 /// `/healthcheck`: the process turns and is not about to stop, and the catalog answers.
-pub(super) async fn healthcheck(State(shared): State<SharedState>, request: Request) -> Response {
+pub(super) async fn healthcheck(
+    State(catalog): State<Catalog>,
+    State(stopping): State<Stopping>,
+    request: Request,
+) -> Response {
     let method = request.method();
     if method != Method::GET && method != Method::HEAD {
         return Error::MethodNotAllowed {
@@ -101,9 +92,9 @@ pub(super) async fn healthcheck(State(shared): State<SharedState>, request: Requ
         .into_response();
     }
     let unready = |reason| (StatusCode::SERVICE_UNAVAILABLE, reason);
-    let (status, reason) = if shared.stopping.is_cancelled() {
+    let (status, reason) = if stopping.has_begun() {
         unready("STOPPING")
-    } else if shared.catalog.ping().await.is_err() {
+    } else if catalog.ping().await.is_err() {
         unready("CATALOG UNAVAILABLE")
     } else {
         (StatusCode::OK, "OK")

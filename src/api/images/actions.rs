@@ -3,22 +3,23 @@
 use axum::extract::State;
 use axum::response::Response;
 
+use super::get_visible;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, NoBody};
-use crate::api::{SharedState, no_content};
-use crate::catalog::{self, Activation};
+use crate::api::no_content;
+use crate::catalog::{self, Activation, Catalog};
 use crate::policy::Rule;
 
 /// Keeps the data from everybody but administrators.
 pub(in crate::api) async fn deactivate(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
 ) -> Result<Response, Error> {
     change(
-        &shared,
+        &catalog,
         &caller,
         &path,
         &[Rule::Deactivate],
@@ -29,13 +30,13 @@ pub(in crate::api) async fn deactivate(
 
 /// Opens it again.
 pub(in crate::api) async fn reactivate(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
 ) -> Result<Response, Error> {
     change(
-        &shared,
+        &catalog,
         &caller,
         &path,
         &[Rule::Reactivate],
@@ -45,7 +46,7 @@ pub(in crate::api) async fn reactivate(
 }
 
 async fn change(
-    shared: &SharedState,
+    catalog: &Catalog,
     caller: &Caller,
     path: &ImagePath,
     rules: &'static [Rule; 1],
@@ -53,10 +54,10 @@ async fn change(
 ) -> Result<Response, Error> {
     let [rule] = *rules;
     let id = path.id()?;
-    let image = shared.visible_image(caller, &id).await?;
-    shared.enforce(caller, rule, &image)?;
+    let image = get_visible(catalog, caller, &id).await?;
+    caller.enforce_image(rule, &image)?;
     let judge = caller.judge(rules);
-    match shared.catalog.activate_image(&id, to, judge).await {
+    match catalog.activate_image(&id, to, judge).await {
         Ok(()) => Ok(no_content()),
         // 403 and not 409: so the reference service answers here.
         Err(catalog::Error::Transition(step)) => Err(Error::Forbidden(format!(

@@ -1,6 +1,7 @@
 //! `POST /v2/images` (contract 4.4).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -8,12 +9,13 @@ use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::rule_of;
+use super::{ImageSettings, rule_of};
 use crate::api::caller::Caller;
+use crate::api::endpoint::Endpoint;
 use crate::api::error::{Error, about};
 use crate::api::extract::JsonObject;
-use crate::api::{SharedState, versions};
-use crate::catalog::now;
+use crate::api::quotas::Quotas;
+use crate::catalog::{Catalog, now};
 use crate::image::{CreateRequest, ImageId};
 use crate::policy::Rule;
 
@@ -21,12 +23,15 @@ const STORE_IDS: HeaderName = HeaderName::from_static("openstack-image-store-ids
 
 /// A new record in status queued.
 pub(in crate::api) async fn create(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(settings): State<ImageSettings>,
+    State(quotas): State<Quotas>,
+    State(endpoint): State<Arc<Endpoint>>,
     caller: Caller,
     headers: HeaderMap,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
-    let request = CreateRequest::parse(&body, &shared.image_rules())?;
+    let request = CreateRequest::parse(&body, &settings.rules())?;
     let project = caller.project().cloned();
     let owner = request.owner.clone().unwrap_or(project);
     let visibility = request.visibility();
@@ -39,30 +44,23 @@ pub(in crate::api) async fn create(
     if let Some(rule) = needed.filter(|rule| !caller.may_image(*rule, &image)) {
         return Err(Error::not_allowed(rule));
     }
-    let limits = shared.limits(image.owner.as_ref()).await?;
+    let limits = quotas.limits_of(image.owner.as_ref()).await?;
     let touched = image.properties.keys().map(String::as_str);
-    shared.check_protections(&caller, touched, &BTreeMap::new(), &image.properties)?;
-    let image = shared
-        .catalog
+    settings
+        .protection
+        .check(&caller, touched, &BTreeMap::new(), &image.properties)?;
+    let image = catalog
         .create_image(image, limits)
         .await
         .map_err(|e| about(&id, e))?;
 
-    let mut response = (StatusCode::CREATED, Json(shared.view(&caller, &image))).into_response();
-    let location = format!(
-        "{}/v2/images/{id}",
-        versions::request_url(&shared, &headers)
-    );
+    let mut response = (StatusCode::CREATED, Json(settings.view(&caller, &image))).into_response();
+    let location = format!("{}/v2/images/{id}", endpoint.request_url(&headers));
     let headers = response.headers_mut();
     if let Ok(location) = HeaderValue::try_from(location) {
         headers.insert(LOCATION, location);
     }
-    let stores: Vec<&str> = shared
-        .transfers
-        .stores()
-        .iter()
-        .map(|store| store.name())
-        .collect();
+    let stores: Vec<&str> = settings.stores().iter().map(|store| store.name()).collect();
     if let Ok(stores) = HeaderValue::try_from(stores.join(",")) {
         headers.insert(STORE_IDS, stores);
     }

@@ -1,7 +1,9 @@
 //! `GET /v2/images/{id}/file` (contract 3).
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::{FromRef, RawQuery, State};
 use axum::response::Response;
 use futures_util::StreamExt;
 use http::header::{
@@ -11,21 +13,45 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
 
+use super::get_visible;
 use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{ImagePath, NoBody};
 use crate::api::range::{self, RangeError, RangeSpec};
-use crate::api::throttle::TransferKind;
-use crate::api::{AppState, SharedState};
+use crate::api::state::AppState;
+use crate::api::throttle::{Throttle, TransferKind};
+use crate::catalog::Catalog;
 use crate::image::{Image, Status};
 use crate::policy::Rule;
-use crate::store::ByteSpan;
+use crate::store::{ByteSpan, Stores};
+use crate::telemetry::metrics::Metrics;
+use crate::transfer::Transfers;
 
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
+/// What a download needs of the service.
+#[derive(Clone)]
+pub(in crate::api) struct Downloads {
+    catalog: Catalog,
+    transfers: Arc<Transfers>,
+    throttle: Arc<Throttle>,
+    metrics: Arc<Metrics>,
+}
+
+impl FromRef<AppState> for Downloads {
+    fn from_ref(state: &AppState) -> Self {
+        Self {
+            catalog: state.catalog.clone(),
+            transfers: Arc::clone(&state.transfers),
+            throttle: Arc::clone(&state.throttle),
+            metrics: Arc::clone(&state.metrics),
+        }
+    }
+}
+
 /// Gives image data out, whole or a range of it. The checks stand in the contract's order (3.1).
 pub(in crate::api) async fn download(
-    State(shared): State<SharedState>,
+    State(downloads): State<Downloads>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
@@ -33,16 +59,19 @@ pub(in crate::api) async fn download(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let id = path.id()?;
-    let image = shared.visible_image(&caller, &id).await?;
+    let image = get_visible(&downloads.catalog, &caller, &id).await?;
     if image.status == Status::Deactivated && !caller.viewer.is_admin {
         return Err(Error::Forbidden(
             "The requested image has been deactivated. Image data download is forbidden.".into(),
         ));
     }
-    shared.enforce(&caller, Rule::DownloadImage, &image)?;
-    let preferred = preferred_stores(&shared, query.as_deref().unwrap_or_default())?;
+    caller.enforce_image(Rule::DownloadImage, &image)?;
+    let preferred = preferred_stores(
+        downloads.transfers.stores(),
+        query.as_deref().unwrap_or_default(),
+    )?;
     if !preferred.is_empty() {
-        shared.enforce(&caller, Rule::DownloadFromStore, &image)?;
+        caller.enforce_image(Rule::DownloadFromStore, &image)?;
     }
     let wanted = wanted_range(&headers)?;
     let Some(size) = image.size.filter(|_| image.has_data()) else {
@@ -68,9 +97,12 @@ pub(in crate::api) async fn download(
     else {
         return Ok(answer(status, fields, Body::empty()));
     };
-    let slot = shared.acquire_slot(&caller, TransferKind::Download)?;
+    let slot = downloads
+        .throttle
+        .acquire(&caller, TransferKind::Download)?;
     let names: Vec<&str> = preferred.iter().map(String::as_str).collect();
-    let delivery = shared.transfers.deliver(&image, size, span, &names).await?;
+    let transfers = &downloads.transfers;
+    let delivery = transfers.deliver(&image, size, span, &names).await?;
     // The slot is the stream's, and so taken till the last byte or till the client has gone.
     let stream = delivery.into_stream().inspect(move |_| {
         let _ = &slot;
@@ -79,7 +111,7 @@ pub(in crate::api) async fn download(
     Ok(answer(
         status,
         fields,
-        Body::new(shared.metrics.count_download(body, span.length())),
+        Body::new(downloads.metrics.count_download(body, span.length())),
     ))
 }
 
@@ -204,7 +236,7 @@ fn range_applies(headers: &HeaderMap, etag: Option<&HeaderValue>) -> bool {
 }
 
 /// `?prefer=a,b`: which stores to try first. Other keys have no meaning here.
-fn preferred_stores(shared: &AppState, query: &str) -> Result<Vec<String>, Error> {
+fn preferred_stores(stores: &Stores, query: &str) -> Result<Vec<String>, Error> {
     let mut preferred = Vec::new();
     for value in query
         .split('&')
@@ -218,7 +250,7 @@ fn preferred_stores(shared: &AppState, query: &str) -> Result<Vec<String>, Error
             .map(str::trim)
             .filter(|name| !name.is_empty())
         {
-            if shared.transfers.stores().find(name).is_none() {
+            if stores.find(name).is_none() {
                 return Err(Error::BadRequest(format!(
                     "prefer: store '{name}' does not exist."
                 )));

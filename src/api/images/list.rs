@@ -7,12 +7,12 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::ImageSettings;
 use super::query::Query;
 use crate::api::caller::Caller;
 use crate::api::error::Error;
-use crate::api::paging;
-use crate::api::{AppState, SharedState};
-use crate::catalog::{Filter, Page, Scope};
+use crate::api::paging::{self, PageLimits};
+use crate::catalog::{Catalog, Filter, Page, Scope};
 use crate::image::{Image, ImageView};
 use crate::policy::Rule;
 
@@ -29,26 +29,24 @@ struct Images<'a> {
 
 /// A page of images the caller sees.
 pub(in crate::api) async fn list(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(settings): State<ImageSettings>,
+    State(pages): State<PageLimits>,
     caller: Caller,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Error> {
     let pairs = paging::pairs(text.as_deref().unwrap_or_default())?;
     let query = Query::parse(&pairs)?;
     caller.enforce_own(Rule::GetImages)?;
-    let images = &shared.config.images;
-    let limit = query
-        .limit
-        .unwrap_or(images.limit_default)
-        .min(images.limit_max);
+    let limit = query.limit.unwrap_or(pages.default).min(pages.max);
     let after = match &query.marker {
-        Some(id) => Some(marker(&shared, &caller, id).await?),
+        Some(id) => Some(marker(&catalog, &caller, id).await?),
         None => None,
     };
     // What the caller may not read it cannot find out by asking for values either.
     let matches_nothing = query.matches_nothing
         || query.filters.iter().any(
-            |filter| matches!(filter, Filter::Property(name, _) if !shared.may_read(&caller, name)),
+            |filter| matches!(filter, Filter::Property(name, _) if !settings.protection.may_read(&caller, name)),
         );
     let viewer = &caller.viewer;
     let page = Page {
@@ -64,7 +62,7 @@ pub(in crate::api) async fn list(
         after,
         limit: if matches_nothing { 0 } else { limit },
     };
-    let listed = shared.catalog.list_images(page).await?;
+    let listed = catalog.list_images(page).await?;
     let found = &listed.images;
 
     // A full page may be the last one; the next is then empty. Clients expect just that.
@@ -77,17 +75,17 @@ pub(in crate::api) async fn list(
         images: found
             .iter()
             .filter(|image| caller.may_image(Rule::GetImage, image))
-            .map(|image| shared.view(&caller, image))
+            .map(|image| settings.view(&caller, image))
             .collect(),
     };
     Ok(Json(body).into_response())
 }
 
-async fn marker(shared: &AppState, caller: &Caller, text: &str) -> Result<Arc<Image>, Error> {
+async fn marker(catalog: &Catalog, caller: &Caller, text: &str) -> Result<Arc<Image>, Error> {
     // A marker that is no image is the client's mistake here, not a missing page.
     let unknown = || Error::BadRequest(format!("No image found with ID {text} (marker)"));
     let id = text.parse().map_err(|_| unknown())?;
-    match shared.catalog.find_image(&id).await? {
+    match catalog.find_image(&id).await? {
         Some(image) if caller.viewer.sees(&image) => Ok(image),
         // As the reference service: here, and only here, hidden and absent differ.
         Some(_) => Err(Error::Forbidden(format!(

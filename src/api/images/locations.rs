@@ -1,28 +1,35 @@
 //! Where image data is: `GET /v2/images/{id}/locations` (contract 6.7) and `DELETE /v2/stores/{store}/{id}` (1.6).
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts as RequestParts;
 
+use super::settings::locations;
+use super::{get_visible, remove_now};
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, NoBody, path_of};
-use crate::api::{SharedState, no_content};
-use crate::catalog;
+use crate::api::no_content;
+use crate::catalog::{self, Catalog};
 use crate::image::{Status, StoreId};
 use crate::policy::Rule;
+use crate::store::Stores;
+use crate::transfer::Transfers;
 
 /// Every copy, for services that read the store themselves.
 pub(in crate::api) async fn list(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(stores): State<Arc<Stores>>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
 ) -> Result<Response, Error> {
-    let image = shared.visible_image(&caller, &path.id()?).await?;
-    shared.enforce(&caller, Rule::FetchImageLocation, &image)?;
-    Ok(Json(shared.locations(&image)).into_response())
+    let image = get_visible(&catalog, &caller, &path.id()?).await?;
+    caller.enforce_image(Rule::FetchImageLocation, &image)?;
+    Ok(Json(locations(&stores, &image)).into_response())
 }
 
 /// The store and the image in the path.
@@ -31,14 +38,11 @@ pub(in crate::api) struct StoreImagePath {
     image: ImagePath,
 }
 
-impl FromRequestParts<SharedState> for StoreImagePath {
+impl<S: Sync> FromRequestParts<S> for StoreImagePath {
     type Rejection = Error;
 
-    async fn from_request_parts(
-        parts: &mut RequestParts,
-        shared: &SharedState,
-    ) -> Result<Self, Error> {
-        let (store, image) = path_of(parts, shared).await?;
+    async fn from_request_parts(parts: &mut RequestParts, _: &S) -> Result<Self, Error> {
+        let (store, image) = path_of(parts).await?;
         Ok(Self {
             store,
             image: ImagePath::new(image),
@@ -48,22 +52,23 @@ impl FromRequestParts<SharedState> for StoreImagePath {
 
 /// Removes the copy in one store; the last one stays.
 pub(in crate::api) async fn delete_from_store(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(transfers): State<Arc<Transfers>>,
     caller: Caller,
     _: NoBody,
     path: StoreImagePath,
 ) -> Result<Response, Error> {
     let StoreImagePath { store, image } = path;
-    if shared.transfers.stores().find(&store).is_none() {
+    if transfers.stores().find(&store).is_none() {
         return Err(Error::Conflict(format!("Store '{store}' does not exist.")));
     }
     let store = StoreId::from(store.as_str());
     let id = image.id()?;
-    let found = shared.visible_image(&caller, &id).await?;
-    shared.enforce(&caller, Rule::GetImageLocation, &found)?;
-    shared.enforce(&caller, Rule::DeleteImageLocation, &found)?;
+    let found = get_visible(&catalog, &caller, &id).await?;
+    caller.enforce_image(Rule::GetImageLocation, &found)?;
+    caller.enforce_image(Rule::DeleteImageLocation, &found)?;
     let judge = caller.judge(&[Rule::GetImageLocation, Rule::DeleteImageLocation]);
-    let removed = shared.catalog.delete_location(&id, &store, judge).await;
+    let removed = catalog.delete_location(&id, &store, judge).await;
     let garbage = removed.map_err(|e| match e {
         catalog::Error::Transition(step) => Error::Conflict(format!(
             "Data can only be removed from a store while the image is {}; it is {}.",
@@ -75,6 +80,6 @@ pub(in crate::api) async fn delete_from_store(
         }
         e => about(&id, e),
     })?;
-    shared.remove_now(vec![garbage]).await;
+    remove_now(&transfers, vec![garbage]).await;
     Ok(no_content())
 }

@@ -1,5 +1,7 @@
 //! `/v2/images/{id}/members` (contract 1.6): whom a shared image is shared with, and what they answer.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
@@ -7,11 +9,12 @@ use http::request::Parts as RequestParts;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::{ImageSettings, get_visible};
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, JsonObject, NoBody, path_of};
-use crate::api::{AppState, SharedState, no_content};
-use crate::catalog::{self, Member};
+use crate::api::no_content;
+use crate::catalog::{self, Catalog, Member};
 use crate::image::{Denial, Image, ImageId, MemberStatus, ProjectId, Visibility, rfc3339};
 use crate::policy::{Fields, Rule, Value as Attribute};
 
@@ -53,14 +56,11 @@ pub(in crate::api) struct MemberPath {
     member: String,
 }
 
-impl FromRequestParts<SharedState> for MemberPath {
+impl<S: Sync> FromRequestParts<S> for MemberPath {
     type Rejection = Error;
 
-    async fn from_request_parts(
-        parts: &mut RequestParts,
-        shared: &SharedState,
-    ) -> Result<Self, Error> {
-        let (image, member) = path_of(parts, shared).await?;
+    async fn from_request_parts(parts: &mut RequestParts, _: &S) -> Result<Self, Error> {
+        let (image, member) = path_of(parts).await?;
         Ok(Self {
             image: ImagePath::new(image),
             member,
@@ -70,14 +70,14 @@ impl FromRequestParts<SharedState> for MemberPath {
 
 /// The rows the caller may see: all of them for the owner, its own for a member.
 pub(in crate::api) async fn list(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
 ) -> Result<Response, Error> {
-    let image = shared.shared_image(&caller, &path).await?;
-    shared.enforce(&caller, Rule::GetMembers, &image)?;
-    let members = shared.catalog.list_members(&image.id).await?;
+    let image = get_shared(&catalog, &caller, &path).await?;
+    caller.enforce_image(Rule::GetMembers, &image)?;
+    let members = catalog.list_members(&image.id).await?;
     let seen = members
         .iter()
         .filter(|member| may(&caller, Rule::GetMember, &image, &member.project));
@@ -90,33 +90,33 @@ pub(in crate::api) async fn list(
 
 /// One row; 404 for every reason not to show it.
 pub(in crate::api) async fn show(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     _: NoBody,
     path: MemberPath,
 ) -> Result<Response, Error> {
     let id = path.image.id()?;
-    let image = shared.visible_image(&caller, &id).await?;
+    let image = get_visible(&catalog, &caller, &id).await?;
     if image.visibility != Visibility::Shared {
         return Err(no_member(&path.member, &image));
     }
-    let member = shared.seen_member(&caller, &image, &path.member).await?;
+    let member = get_member(&catalog, &caller, &image, &path.member).await?;
     Ok(Json(MemberView::from(&member)).into_response())
 }
 
 /// Shares the image with a project. 200 and not 201: clients expect just that.
 pub(in crate::api) async fn create(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(settings): State<ImageSettings>,
     caller: Caller,
     path: ImagePath,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let project = member_named(&body)?;
-    let image = shared.shared_image(&caller, &path).await?;
-    shared.enforce(&caller, Rule::AddMember, &image)?;
-    let quota = super::most(shared.config.images.member_quota);
-    let created = shared
-        .catalog
+    let image = get_shared(&catalog, &caller, &path).await?;
+    caller.enforce_image(Rule::AddMember, &image)?;
+    let quota = settings.member_quota();
+    let created = catalog
         .create_member(&image.id, &project, quota, caller.judge(&[Rule::AddMember]))
         .await;
     let member = created.map_err(|e| match e {
@@ -131,7 +131,7 @@ pub(in crate::api) async fn create(
 
 /// The answer of a project to the share. The owner cannot give it in its place.
 pub(in crate::api) async fn update(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     path: MemberPath,
     JsonObject(body): JsonObject,
@@ -139,8 +139,8 @@ pub(in crate::api) async fn update(
     let given = body
         .get("status")
         .ok_or_else(|| Error::BadRequest("'status' must be given.".into()))?;
-    let image = shared.shared_image(&caller, &path.image).await?;
-    let member = shared.seen_member(&caller, &image, &path.member).await?;
+    let image = get_shared(&catalog, &caller, &path.image).await?;
+    let member = get_member(&catalog, &caller, &image, &path.member).await?;
     if !may(&caller, Rule::ModifyMember, &image, &member.project) {
         return Err(Error::not_allowed(Rule::ModifyMember));
     }
@@ -157,8 +157,7 @@ pub(in crate::api) async fn update(
             (true, true) => Ok(()),
         }
     });
-    let updated = shared
-        .catalog
+    let updated = catalog
         .update_member(&image.id, &member.project, status, judge)
         .await;
     let member = updated.map_err(|e| match e {
@@ -170,17 +169,16 @@ pub(in crate::api) async fn update(
 
 /// Ends a share.
 pub(in crate::api) async fn delete(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     _: NoBody,
     path: MemberPath,
 ) -> Result<Response, Error> {
-    let image = shared.shared_image(&caller, &path.image).await?;
-    let member = shared.seen_member(&caller, &image, &path.member).await?;
-    shared.enforce(&caller, Rule::DeleteMember, &image)?;
+    let image = get_shared(&catalog, &caller, &path.image).await?;
+    let member = get_member(&catalog, &caller, &image, &path.member).await?;
+    caller.enforce_image(Rule::DeleteMember, &image)?;
     let judge = caller.judge(&[Rule::DeleteMember]);
-    match shared
-        .catalog
+    match catalog
         .delete_member(&image.id, &member.project, judge)
         .await
     {
@@ -190,33 +188,31 @@ pub(in crate::api) async fn delete(
     }
 }
 
-impl AppState {
-    /// A visible image with a member list: 403 for any other visibility, to its owner and administrators too.
-    async fn shared_image(
-        &self,
-        caller: &Caller,
-        path: &ImagePath,
-    ) -> Result<std::sync::Arc<Image>, Error> {
-        let image = self.visible_image(caller, &path.id()?).await?;
-        if image.visibility == Visibility::Shared {
-            return Ok(image);
-        }
-        Err(Error::Forbidden(format!(
-            "Image {} has the visibility {}; only shared images have members.",
-            image.id, image.visibility
-        )))
+/// A visible image with a member list: 403 for any other visibility, to its owner and administrators too.
+async fn get_shared(
+    catalog: &Catalog,
+    caller: &Caller,
+    path: &ImagePath,
+) -> Result<Arc<Image>, Error> {
+    let image = get_visible(catalog, caller, &path.id()?).await?;
+    if image.visibility == Visibility::Shared {
+        return Ok(image);
     }
+    Err(Error::Forbidden(format!(
+        "Image {} has the visibility {}; only shared images have members.",
+        image.id, image.visibility
+    )))
+}
 
-    async fn seen_member(
-        &self,
-        caller: &Caller,
-        image: &Image,
-        member: &str,
-    ) -> Result<Member, Error> {
-        match self.catalog.find_member(&image.id, &member.into()).await? {
-            Some(row) if may(caller, Rule::GetMember, image, &row.project) => Ok(row),
-            _ => Err(no_member(member, image)),
-        }
+async fn get_member(
+    catalog: &Catalog,
+    caller: &Caller,
+    image: &Image,
+    member: &str,
+) -> Result<Member, Error> {
+    match catalog.find_member(&image.id, &member.into()).await? {
+        Some(row) if may(caller, Rule::GetMember, image, &row.project) => Ok(row),
+        _ => Err(no_member(member, image)),
     }
 }
 

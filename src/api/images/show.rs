@@ -4,21 +4,23 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::SharedState;
+use super::{ImageSettings, get_visible};
 use crate::api::caller::Caller;
 use crate::api::error::Error;
 use crate::api::extract::{ImagePath, NoBody};
+use crate::catalog::Catalog;
 use crate::policy::Rule;
 
 /// The record.
 pub(in crate::api) async fn show(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(settings): State<ImageSettings>,
     caller: Caller,
     _: NoBody,
     path: ImagePath,
 ) -> Result<Response, Error> {
     let id = path.id()?;
-    let image = shared.visible_image(&caller, &id).await?;
-    shared.enforce(&caller, Rule::GetImage, &image)?;
-    Ok(Json(shared.view(&caller, &image)).into_response())
+    let image = get_visible(&catalog, &caller, &id).await?;
+    caller.enforce_image(Rule::GetImage, &image)?;
+    Ok(Json(settings.view(&caller, &image)).into_response())
 }

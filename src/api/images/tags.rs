@@ -3,24 +3,26 @@
 use axum::extract::State;
 use axum::response::Response;
 
+use super::{ImageSettings, get_visible};
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{NoBody, TagPath};
-use crate::api::{SharedState, no_content};
+use crate::api::no_content;
+use crate::catalog::Catalog;
 use crate::image::Attributes;
 use crate::policy::Rule;
 
 /// Adds a tag; one that is there already is fine.
 pub(in crate::api) async fn add(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(settings): State<ImageSettings>,
     caller: Caller,
     _: NoBody,
     path: TagPath,
 ) -> Result<Response, Error> {
-    let parts = shared.clone();
-    change(&shared, &caller, path, move |attributes, tag| {
+    change(&catalog, &caller, path, move |attributes, tag| {
         attributes
-            .add_tag(tag, &parts.image_rules())
+            .add_tag(tag, &settings.rules())
             .map_err(Error::from)
     })
     .await
@@ -28,12 +30,12 @@ pub(in crate::api) async fn add(
 
 /// Removes a tag.
 pub(in crate::api) async fn remove(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     _: NoBody,
     path: TagPath,
 ) -> Result<Response, Error> {
-    change(&shared, &caller, path, |attributes, tag| {
+    change(&catalog, &caller, path, |attributes, tag| {
         if attributes.tags.remove(tag) {
             Ok(())
         } else {
@@ -44,16 +46,16 @@ pub(in crate::api) async fn remove(
 }
 
 async fn change(
-    shared: &SharedState,
+    catalog: &Catalog,
     caller: &Caller,
     TagPath { image, tag }: TagPath,
     change: impl FnOnce(&mut Attributes, &str) -> Result<(), Error> + Send + 'static,
 ) -> Result<Response, Error> {
     let id = image.id()?;
-    let found = shared.visible_image(caller, &id).await?;
-    shared.enforce(caller, Rule::ModifyImage, &found)?;
+    let found = get_visible(catalog, caller, &id).await?;
+    caller.enforce_image(Rule::ModifyImage, &found)?;
     let who = caller.clone();
-    let updated = shared.catalog.update_image(&id, move |image| {
+    let updated = catalog.update_image(&id, move |image| {
         let judged = who.check_image(&[Rule::ModifyImage], image);
         judged.map_err(|denial| about(&image.id, denial.into()))?;
         let mut attributes = Attributes::of(image);

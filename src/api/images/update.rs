@@ -1,19 +1,22 @@
 //! `PATCH /v2/images/{id}` (contract 4.5).
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRef, FromRequest, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-use super::rule_of;
+use super::{ImageSettings, get_visible, remove_now, rule_of};
+use crate::api::bodies::Bodies;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, JsonBody};
-use crate::api::{AppState, SharedState};
-use crate::catalog::{self, Change};
+use crate::catalog::{self, Catalog, Change};
 use crate::image::{Attributes, Dialect, Image, Location, LocationChange, Patch, Status};
 use crate::policy::Rule;
+use crate::transfer::Transfers;
 
 const V20: &str = "application/openstack-images-v2.0-json-patch";
 const V21: &str = "application/openstack-images-v2.1-json-patch";
@@ -21,35 +24,41 @@ const V21: &str = "application/openstack-images-v2.1-json-patch";
 /// The body in one of the two dialects; the media type is looked at before a byte is read.
 pub(in crate::api) struct PatchBody(Patch);
 
-impl FromRequest<SharedState> for PatchBody {
+impl<S: Sync> FromRequest<S> for PatchBody
+where
+    Arc<Bodies>: FromRef<S>,
+{
     type Rejection = Error;
 
-    async fn from_request(request: Request, shared: &SharedState) -> Result<Self, Error> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let dialect = dialect(request.headers()).ok_or(Error::UnsupportedPatch)?;
-        let JsonBody(body) = JsonBody::from_request(request, shared).await?;
+        let JsonBody(body) = JsonBody::from_request(request, state).await?;
         Ok(Self(Patch::parse(&body, dialect)?))
     }
 }
 
 /// Changes attributes and properties: all operations or none.
 pub(in crate::api) async fn update(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(settings): State<ImageSettings>,
+    State(transfers): State<Arc<Transfers>>,
     caller: Caller,
     path: ImagePath,
     PatchBody(patch): PatchBody,
 ) -> Result<Response, Error> {
     let id = path.id()?;
-    let image = shared.visible_image(&caller, &id).await?;
-    shared.enforce(&caller, Rule::ModifyImage, &image)?;
-    let (parts, who) = (shared.clone(), caller.clone());
-    let updated = shared.catalog.update_image(&id, move |image| {
+    let image = get_visible(&catalog, &caller, &id).await?;
+    caller.enforce_image(Rule::ModifyImage, &image)?;
+    let (site, who) = (settings.clone(), caller.clone());
+    let updated = catalog.update_image(&id, move |image| {
         // Visible and allowed a moment ago; the transaction has the record as it is now.
         let judged = who.check_image(&[Rule::ModifyImage], image);
         judged.map_err(|denial| about(&image.id, denial.into()))?;
-        let after = patch.apply(image, &parts.image_rules())?;
+        let after = patch.apply(image, &site.rules())?;
         check_policy(&who, &patch, image, &after)?;
-        parts.check_protections(&who, patch.names(), &image.properties, &after.properties)?;
-        let given_up = parts.given_up(&who, &patch, image)?;
+        site.protection
+            .check(&who, patch.names(), &image.properties, &after.properties)?;
+        let given_up = given_up(&site, &who, &patch, image)?;
         Ok::<_, Error>(Change {
             attributes: after,
             given_up,
@@ -57,67 +66,65 @@ pub(in crate::api) async fn update(
     });
     let (image, garbage) = updated.await.map_err(|e| about(&id, e))??;
     if !garbage.is_empty() {
-        shared.remove_now(garbage).await;
+        remove_now(&transfers, garbage).await;
     }
-    Ok(Json(shared.view(&caller, &image)).into_response())
+    Ok(Json(settings.view(&caller, &image)).into_response())
 }
 
-impl AppState {
-    /// The copies that a patch takes from the image (contract 4.5). None can be added or exchanged: bytes come in by
-    /// uploads only, so that nobody reads another's object by naming its place.
-    fn given_up(
-        &self,
-        caller: &Caller,
-        patch: &Patch,
-        image: &Image,
-    ) -> Result<Vec<Location>, Error> {
-        let mut left = self.located(image);
-        let mut given_up = Vec::new();
-        for change in patch.location_changes() {
-            if !self.config.images.show_multiple_locations {
-                return Err(Error::Forbidden(
-                    "It is not allowed to change locations while they are not shown (show_multiple_locations).".into(),
-                ));
+/// The copies that a patch takes from the image (contract 4.5). None can be added or exchanged: bytes come in by
+/// uploads only, so that nobody reads another's object by naming its place.
+fn given_up(
+    settings: &ImageSettings,
+    caller: &Caller,
+    patch: &Patch,
+    image: &Image,
+) -> Result<Vec<Location>, Error> {
+    let mut left = settings.located(image);
+    let mut given_up = Vec::new();
+    for change in patch.location_changes() {
+        if !settings.shows_locations() {
+            return Err(Error::Forbidden(
+                "It is not allowed to change locations while they are not shown (show_multiple_locations).".into(),
+            ));
+        }
+        let (rule, allowed): (_, &[Status]) = match change {
+            LocationChange::Remove(_) => (Rule::DeleteImageLocation, &[Status::Active]),
+            LocationChange::Add | LocationChange::Replace(_) => {
+                (Rule::SetImageLocation, &[Status::Active, Status::Queued])
             }
-            let (rule, allowed): (_, &[Status]) = match change {
-                LocationChange::Remove(_) => (Rule::DeleteImageLocation, &[Status::Active]),
-                LocationChange::Add | LocationChange::Replace(_) => {
-                    (Rule::SetImageLocation, &[Status::Active, Status::Queued])
-                }
-            };
-            self.enforce(caller, rule, image)?;
-            if !allowed.contains(&image.status) {
-                return Err(Error::Conflict(format!(
-                    "Locations cannot be changed while the image is {}.",
-                    image.status
+        };
+        caller.enforce_image(rule, image)?;
+        if !allowed.contains(&image.status) {
+            return Err(Error::Conflict(format!(
+                "Locations cannot be changed while the image is {}.",
+                image.status
+            )));
+        }
+        match change {
+            LocationChange::Remove(place) if *place >= left.len() => {
+                return Err(Error::BadRequest(format!(
+                    "Invalid location: the image has {} locations, counted from 0.",
+                    left.len()
                 )));
             }
-            match change {
-                LocationChange::Remove(place) if *place >= left.len() => {
-                    return Err(Error::BadRequest(format!(
-                        "Invalid location: the image has {} locations, counted from 0.",
-                        left.len()
-                    )));
-                }
-                LocationChange::Remove(_) if left.len() == 1 => {
-                    return Err(catalog::Error::LastLocation.into());
-                }
-                LocationChange::Remove(place) => given_up.push(left.remove(*place).1.clone()),
-                LocationChange::Replace(urls) if urls.is_empty() => {
-                    return Err(catalog::Error::LastLocation.into());
-                }
-                LocationChange::Replace(urls)
-                    if left.len() == urls.len()
-                        && left.iter().all(|(url, _)| urls.contains(url)) => {}
-                LocationChange::Add | LocationChange::Replace(_) => {
-                    return Err(Error::BadRequest(
-                        "Invalid location: image data comes in by an upload, not by naming its place.".into(),
-                    ));
-                }
+            LocationChange::Remove(_) if left.len() == 1 => {
+                return Err(catalog::Error::LastLocation.into());
+            }
+            LocationChange::Remove(place) => given_up.push(left.remove(*place).1.clone()),
+            LocationChange::Replace(urls) if urls.is_empty() => {
+                return Err(catalog::Error::LastLocation.into());
+            }
+            LocationChange::Replace(urls)
+                if left.len() == urls.len() && left.iter().all(|(url, _)| urls.contains(url)) => {}
+            LocationChange::Add | LocationChange::Replace(_) => {
+                return Err(Error::BadRequest(
+                    "Invalid location: image data comes in by an upload, not by naming its place."
+                        .into(),
+                ));
             }
         }
-        Ok(given_up)
     }
+    Ok(given_up)
 }
 
 /// What only some callers may change: the owner, and the audience beyond the project.

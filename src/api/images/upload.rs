@@ -3,27 +3,51 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::response::Response;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 
+use super::get_visible;
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{HasLength, ImagePath};
-use crate::api::throttle::TransferKind;
-use crate::api::{AppState, SharedState, no_content};
+use crate::api::no_content;
+use crate::api::quotas::Quotas;
+use crate::api::state::AppState;
+use crate::api::throttle::{Throttle, TransferKind};
+use crate::catalog::Catalog;
 use crate::image::{Denial, Image, Status};
 use crate::policy::Rule;
-use crate::store::Store;
-use crate::transfer::{self, Ingest};
+use crate::store::{Store, Stores};
+use crate::transfer::{self, Ingest, Transfers};
 
 const IMAGE_SIZE: &str = "x-openstack-image-size";
 const IMAGE_STORE: &str = "x-image-meta-store";
 
+/// What an upload needs of the service.
+#[derive(Clone)]
+pub(in crate::api) struct Uploads {
+    catalog: Catalog,
+    transfers: Arc<Transfers>,
+    throttle: Arc<Throttle>,
+    quotas: Quotas,
+}
+
+impl FromRef<AppState> for Uploads {
+    fn from_ref(state: &AppState) -> Self {
+        Self {
+            catalog: state.catalog.clone(),
+            transfers: Arc::clone(&state.transfers),
+            throttle: Arc::clone(&state.throttle),
+            quotas: state.quotas.clone(),
+        }
+    }
+}
+
 /// Takes image data in. The checks stand in the contract's order (2.2); no byte of the body is read before the last.
 pub(in crate::api) async fn upload(
-    State(shared): State<SharedState>,
+    State(uploads): State<Uploads>,
     caller: Caller,
     path: ImagePath,
     _: HasLength,
@@ -32,13 +56,13 @@ pub(in crate::api) async fn upload(
 ) -> Result<Response, Error> {
     check_content_type(&headers)?;
     let declared = declared_size(&headers)?;
-    let store = store_of(&shared, &headers)?;
+    let store = store_of(uploads.transfers.stores(), &headers)?;
     let id = path.id()?;
-    let image = shared.visible_image(&caller, &id).await?;
-    shared.enforce(&caller, Rule::UploadImage, &image)?;
+    let image = get_visible(&uploads.catalog, &caller, &id).await?;
+    caller.enforce_image(Rule::UploadImage, &image)?;
     check_image(&image)?;
-    let slot = shared.acquire_slot(&caller, TransferKind::Upload)?;
-    let limits = shared.limits(image.owner.as_ref()).await?;
+    let slot = uploads.throttle.acquire(&caller, TransferKind::Upload)?;
+    let limits = uploads.quotas.limits_of(image.owner.as_ref()).await?;
     let owner = image.owner.clone();
     let may_upload = caller.judge(&[Rule::UploadImage]);
     let judge = Box::new(move |image: &Image| {
@@ -46,11 +70,11 @@ pub(in crate::api) async fn upload(
         // The limits are this owner's.
         (image.owner == owner).then_some(()).ok_or(Denial::Changed)
     });
-    let cap = shared.transfers.size_cap();
+    let cap = uploads.transfers.size_cap();
     if declared.is_some_and(|declared| declared > cap) {
         return Err(transfer::Error::TooLarge { cap }.into());
     }
-    match shared
+    match uploads
         .transfers
         .ingest(
             Ingest {
@@ -123,8 +147,7 @@ fn decimal(text: &[u8], header: &str) -> Result<Option<u64>, Error> {
     Ok((number > 0).then_some(number))
 }
 
-fn store_of(shared: &AppState, headers: &HeaderMap) -> Result<Arc<Store>, Error> {
-    let stores = shared.transfers.stores();
+fn store_of(stores: &Stores, headers: &HeaderMap) -> Result<Arc<Store>, Error> {
     let Some(name) = headers.get(IMAGE_STORE) else {
         return Ok(Arc::clone(stores.default()));
     };

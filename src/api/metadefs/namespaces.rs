@@ -1,5 +1,7 @@
 //! `/v2/metadefs/namespaces`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -8,13 +10,14 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{about, enforce, enforce_own, may, no_namespace};
+use super::{about, enforce, enforce_own, get_namespace, get_writable, may, no_namespace};
 use crate::api::caller::Caller;
+use crate::api::endpoint::Endpoint;
 use crate::api::error::Error;
 use crate::api::extract::{JsonObject, NamePath, NoBody};
-use crate::api::paging::{self, Pairs, bad};
-use crate::api::{AppState, SharedState, no_content, versions};
-use crate::catalog::{self, Direction, NamespacePage, NamespaceSortKey};
+use crate::api::no_content;
+use crate::api::paging::{self, PageLimits, Pairs, bad};
+use crate::catalog::{self, Catalog, Direction, NamespacePage, NamespaceSortKey};
 use crate::metadef::{Attributes, Contents, Definition, namespace_path, namespace_view};
 use crate::policy::Rule;
 
@@ -31,17 +34,18 @@ struct Namespaces {
 
 /// A page of namespaces the caller sees, each with the resource types it is for.
 pub(in crate::api) async fn list(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(pages): State<PageLimits>,
     caller: Caller,
     _: NoBody,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Error> {
     let pairs = paging::pairs(text.as_deref().unwrap_or_default())?;
-    let (mut page, marker) = page_of(&shared, &caller, &pairs)?;
+    let (mut page, marker) = page_of(&pages, &caller, &pairs)?;
     enforce_own(&caller, Rule::GetMetadefNamespaces)?;
     enforce_own(&caller, Rule::ListMetadefResourceTypes)?;
     if let Some(name) = marker {
-        page.after = Some(match shared.catalog.find_namespace(name).await? {
+        page.after = Some(match catalog.find_namespace(name).await? {
             Some(namespace) if namespace.is_seen_by(&caller.viewer) => namespace.id,
             // As the reference service: here, and only here, hidden and absent differ.
             Some(_) => {
@@ -53,7 +57,7 @@ pub(in crate::api) async fn list(
         });
     }
     let limit = page.limit.unwrap_or_default();
-    let found = shared.catalog.list_namespaces(page).await?;
+    let found = catalog.list_namespaces(page).await?;
     // A full page may be the last one; the next is then empty. Clients expect just that.
     let is_full = limit > 0 && found.len() == limit as usize;
     let last = found.last().filter(|_| is_full);
@@ -73,7 +77,8 @@ pub(in crate::api) async fn list(
 
 /// A new namespace with what is in it, all or nothing.
 pub(in crate::api) async fn create(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
+    State(endpoint): State<Arc<Endpoint>>,
     caller: Caller,
     headers: HeaderMap,
     JsonObject(body): JsonObject,
@@ -97,13 +102,13 @@ pub(in crate::api) async fn create(
         }
     }
     let name = definition.attributes.name.clone();
-    let created = shared.catalog.create_namespace(definition).await;
+    let created = catalog.create_namespace(definition).await;
     let (namespace, contents) = created.map_err(|e| about(&name, e))?;
     let view = Json(namespace_view(&namespace, &contents));
     let mut response = (StatusCode::CREATED, view).into_response();
     let location = format!(
         "{}{}",
-        versions::request_url(&shared, &headers),
+        endpoint.request_url(&headers),
         namespace_path(&name)
     );
     if let Ok(location) = HeaderValue::try_from(location) {
@@ -114,16 +119,14 @@ pub(in crate::api) async fn create(
 
 /// A namespace with everything in it; for a resource type, with its prefix.
 pub(in crate::api) async fn show(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     _: NoBody,
     NamePath(name): NamePath,
     RawQuery(text): RawQuery,
 ) -> Result<Response, Error> {
     let pairs = paging::pairs(text.as_deref().unwrap_or_default())?;
-    let namespace = shared
-        .namespace(&caller, &name, Rule::GetMetadefNamespace)
-        .await?;
+    let namespace = get_namespace(&catalog, &caller, &name, Rule::GetMetadefNamespace).await?;
     for rule in [
         Rule::ListMetadefResourceTypes,
         Rule::GetMetadefObjects,
@@ -132,7 +135,7 @@ pub(in crate::api) async fn show(
     ] {
         enforce(&caller, rule, &namespace.attributes)?;
     }
-    let mut contents = shared.catalog.namespace_contents(&namespace).await?;
+    let mut contents = catalog.namespace_contents(&namespace).await?;
     // As the list of tags has them: newest first.
     contents.tags.reverse();
     if let Some(resource_type) = resource_type(&pairs) {
@@ -143,21 +146,19 @@ pub(in crate::api) async fn show(
 
 /// Replaces the attributes; what is in the namespace stays.
 pub(in crate::api) async fn update(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     NamePath(name): NamePath,
     JsonObject(body): JsonObject,
 ) -> Result<Response, Error> {
     let attributes = Attributes::parse(&body, caller.project().cloned())?;
-    let (namespace, judge) = shared
-        .writable(&caller, &name, &[Rule::ModifyMetadefNamespace])
-        .await?;
+    let (namespace, judge) =
+        get_writable(&catalog, &caller, &name, &[Rule::ModifyMetadefNamespace]).await?;
     // Of the namespace as it will be as well: else it could be given to a project where the caller has no say.
     if !may(&caller, Rule::ModifyMetadefNamespace, &attributes) {
         return Err(Error::not_allowed(Rule::ModifyMetadefNamespace));
     }
     let new_name = attributes.name.clone();
-    let catalog = &shared.catalog;
     let updated = catalog.update_namespace(&namespace.id, attributes, judge);
     let namespace = updated.await.map_err(|e| match e {
         catalog::Error::NoNamespace => no_namespace(&name),
@@ -168,15 +169,14 @@ pub(in crate::api) async fn update(
 
 /// The namespace disappears with everything in it.
 pub(in crate::api) async fn delete(
-    State(shared): State<SharedState>,
+    State(catalog): State<Catalog>,
     caller: Caller,
     _: NoBody,
     NamePath(name): NamePath,
 ) -> Result<Response, Error> {
-    let (namespace, judge) = shared
-        .writable(&caller, &name, &[Rule::DeleteMetadefNamespace])
-        .await?;
-    let deleted = shared.catalog.delete_namespace(&namespace.id, judge).await;
+    let (namespace, judge) =
+        get_writable(&catalog, &caller, &name, &[Rule::DeleteMetadefNamespace]).await?;
+    let deleted = catalog.delete_namespace(&namespace.id, judge).await;
     deleted.map_err(|e| about(&name, e))?;
     Ok(no_content())
 }
@@ -190,12 +190,11 @@ pub(super) fn resource_type(pairs: &Pairs) -> Option<&str> {
 
 /// The page, and the name of the namespace that it is to come after.
 fn page_of<'a>(
-    shared: &AppState,
+    limits: &PageLimits,
     caller: &Caller,
     pairs: &'a Pairs,
 ) -> Result<(NamespacePage, Option<&'a str>), Error> {
-    let images = &shared.config.images;
-    let (mut limit, mut marker) = (images.limit_default.min(images.limit_max), None);
+    let (mut limit, mut marker) = (limits.default.min(limits.max), None);
     let mut page = NamespacePage {
         viewer: caller.viewer.clone(),
         visibility: None,
@@ -208,7 +207,7 @@ fn page_of<'a>(
     let mut listed = 0;
     for (key, value) in pairs {
         match key.as_str() {
-            "limit" => limit = paging::limit(key, value)?.min(images.limit_max),
+            "limit" => limit = paging::limit(key, value)?.min(limits.max),
             "marker" => marker = Some(value.as_str()),
             "sort_dir" => page.direction = paging::direction(key, value)?,
             "sort_key" => {
