@@ -4,7 +4,8 @@
 //! The rate is kept as one moment a project (the generic cell rate algorithm): the moment up to which its requests so far
 //! have used up its share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -16,8 +17,8 @@ use crate::config::Limits;
 use crate::telemetry::labels::LimitKind;
 use crate::telemetry::metrics::Metrics;
 
-/// How often projects that use nothing up are looked for. Each look goes through all that are remembered.
-const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// How often projects that use nothing up are looked for, milliseconds. Each look goes through all that are remembered.
+const SWEEP_EVERY_MS: u64 = 500;
 
 /// What a client waits before it tries again for a slot among uploads or downloads.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -36,7 +37,9 @@ pub(super) enum TransferKind {
 pub(super) struct Throttle {
     limits: Limits,
     projects: DashMap<String, Use>,
-    swept: Mutex<Instant>,
+    begun: Instant,
+    /// When projects that use nothing up are looked for next, in milliseconds since `begun`.
+    next_sweep: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
@@ -83,7 +86,8 @@ impl Throttle {
         Arc::new(Self {
             limits,
             projects: DashMap::new(),
-            swept: Mutex::new(Instant::now()),
+            begun: Instant::now(),
+            next_sweep: AtomicU64::new(SWEEP_EVERY_MS),
             metrics,
         })
     }
@@ -186,13 +190,18 @@ impl Throttle {
 
     /// Forgets projects that use nothing up; whoever finds it due does it alone.
     fn sweep(&self, now: Instant) {
-        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.duration_since(*swept) < SWEEP_EVERY {
-            return;
+        let elapsed = now.duration_since(self.begun).as_millis();
+        let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let due = self.next_sweep.load(Ordering::Relaxed);
+        let next = elapsed_ms.saturating_add(SWEEP_EVERY_MS);
+        let is_due = elapsed_ms >= due;
+        if is_due
+            && (self.next_sweep)
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
+            self.projects.retain(|_, used| !used.is_idle(now));
         }
-        *swept = now;
-        drop(swept);
-        self.projects.retain(|_, used| !used.is_idle(now));
     }
 }
 
