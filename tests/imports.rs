@@ -47,7 +47,7 @@ const MODULES: [(&str, &str); 17] = [
 ];
 
 /// Crates with a place: nobody else names them. A path is a module of ours or, for its tests, a file without `.rs`.
-const CRATES: [(&str, &[&str]); 22] = [
+const CRATES: [(&str, &[&str]); 23] = [
     // SQL is the catalog's, and so is the cache that must stay coherent with it; what projects use up is the API's.
     ("sqlx", &["catalog/db"]),
     ("dashmap", &["catalog", "api/throttle"]),
@@ -77,6 +77,8 @@ const CRATES: [(&str, &[&str]); 22] = [
     ("clap", &["cli"]),
     ("prometheus_client", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
+    // Files that are read again.
+    ("arc_swap", &["config"]),
     ("yaml_rust2", &["policy"]),
     ("regex_lite", &["policy", "api/images/query"]),
 ];

@@ -2,19 +2,22 @@
 //!
 //! Whoever asks for its content looks at the file's time and size, at most once a second over all callers; nothing runs
 //! in the background. So what is taken out of the file is gone a second later. A file that has become unreadable or
-//! wrong leaves the content as it was, which is logged once for each change.
+//! wrong leaves the content as it was, which is logged once for each change. A request that finds nothing to do takes no
+//! lock: the content is exchanged as a whole, and the next look is due at a moment that one caller moves on.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::{Fault, Faults};
 
-/// How long a look at the file is good for.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How long a look at the file is good for, milliseconds.
+const CHECK_EVERY_MS: u64 = 1000;
 
 /// The content of a file, kept up with it.
 #[derive(Debug)]
@@ -23,17 +26,12 @@ pub struct Watched<T> {
     /// What it is, for the log: "the file of tokens".
     what: &'static str,
     parse: fn(&str) -> Result<T, Faults>,
-    content: RwLock<Arc<T>>,
-    watch: Mutex<Watch>,
-}
-
-/// What is known of the file.
-#[derive(Debug)]
-struct Watch {
-    /// When it was looked at; none before the first request.
-    checked: Option<Instant>,
-    /// What the content, or the last failure to read it, came from.
-    seen: Stamp,
+    content: ArcSwap<T>,
+    opened: Instant,
+    /// When the file is to be looked at next, in milliseconds since `opened`.
+    next_check: AtomicU64,
+    /// What the content, or the last failure to read it, came from. Only whoever looks at the file takes it.
+    seen: Mutex<Stamp>,
 }
 
 /// Tells one content of the file from another.
@@ -64,11 +62,10 @@ impl<T> Watched<T> {
             path: path.to_owned(),
             what,
             parse,
-            content: RwLock::new(Arc::new(content)),
-            watch: Mutex::new(Watch {
-                checked: None,
-                seen,
-            }),
+            content: ArcSwap::from_pointee(content),
+            opened: Instant::now(),
+            next_check: AtomicU64::new(0),
+            seen: Mutex::new(seen),
         })
     }
 
@@ -77,30 +74,25 @@ impl<T> Watched<T> {
         if self.claim_check() {
             self.check().await;
         }
-        Arc::clone(&self.content.read().unwrap_or_else(PoisonError::into_inner))
+        self.content.load_full()
     }
 
     /// Whether the file should be looked at, which the caller who is told so then does alone.
     fn claim_check(&self) -> bool {
-        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = watch
-            .checked
-            .is_none_or(|checked| checked.elapsed() >= CHECK_EVERY);
-        if due {
-            watch.checked = Some(Instant::now());
-        }
-        due
+        let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let due = self.next_check.load(Ordering::Relaxed);
+        let next = now.saturating_add(CHECK_EVERY_MS);
+        now >= due
+            && (self.next_check)
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// Looks at the file and reads it if it has changed. A caller that goes away meanwhile leaves the change to be
     /// found by the next look.
     async fn check(&self) {
         let mut now = Stamp::from(tokio::fs::metadata(&self.path).await);
-        let seen = self
-            .watch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .seen;
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // An unreadable file is tried each time: a change of its permissions shows in neither time nor size.
         if now == seen && now != Stamp::Unreadable {
             return;
@@ -112,17 +104,14 @@ impl<T> Watched<T> {
         match read(&self.path, text, self.parse) {
             Ok(content) => {
                 tracing::info!(what = self.what, "a file has changed and was read again");
-                *self.content.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(content);
+                self.content.store(Arc::new(content));
             }
             Err(faults) if now != seen => {
                 tracing::error!(what = self.what, %faults, "a file has changed and is wrong; what it said before holds");
             }
             Err(_) => {}
         }
-        self.watch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .seen = now;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 }
 
