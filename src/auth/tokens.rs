@@ -95,6 +95,11 @@ impl Digest {
         Self(bytes)
     }
 
+    /// Which of so many the token belongs to: the same number at each time, all about as likely.
+    pub(super) fn choice(self, of: usize) -> usize {
+        usize::from(self.0[0]) % of
+    }
+
     fn to_hex(self) -> String {
         self.0.iter().fold(String::new(), |mut hex, byte| {
             // Writing to a String does not fail.

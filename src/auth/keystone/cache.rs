@@ -1,9 +1,12 @@
 //! What Keystone has said about tokens, by the SHA-256 of the token and bounded in number and time.
 //!
 //! Valid tokens and refused ones are kept apart, so that somebody who sends random tokens pushes out refusals alone. Both
-//! are plain lists in the order of their last use behind one lock (the crate `lru`, which the SDK brings along): the
-//! bound is exact, and an entry past its time has to stay for a while, for the case that Keystone is away. A concurrent
-//! cache with expiry of its own gives neither.
+//! are plain lists in the order of their last use (the crate `lru`, which the SDK brings along): the bound is exact, and
+//! an entry past its time has to stay for a while, for the case that Keystone is away. A concurrent cache with expiry of
+//! its own gives neither.
+//!
+//! Every request looks its token up, which moves it to the front of its list. So that all do not wait for one lock, the
+//! lists of a large cache are cut into shards by the token's hash.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +24,14 @@ use crate::config::Keystone as Options;
 const REFUSED_TIME: Duration = Duration::from_secs(10);
 
 /// How many refusals are kept. They only spare Keystone the client that goes on asking with a token that has died.
-const REFUSED_ENTRIES: NonZeroUsize = NonZeroUsize::new(1024).expect("is not zero");
+const REFUSED_ENTRIES: usize = 1024;
+
+/// Shards at most.
+const MOST_SHARDS: usize = 16;
+
+/// Valid tokens in a shard at least. Hashes fall evenly, but only by and large: small shards would push tokens out long
+/// before the cache is full.
+const LEAST_IN_SHARD: usize = 256;
 
 /// What is known of a token.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +50,7 @@ pub(super) struct Cache {
     time: Duration,
     /// How much longer it is kept for the case that Keystone is away.
     stale_time: Duration,
-    entries: Mutex<Entries>,
+    shards: Box<[Mutex<Entries>]>,
 }
 
 struct Entries {
@@ -61,20 +71,28 @@ struct Refused {
 
 impl Cache {
     pub(super) fn new(options: &Options) -> Self {
-        let entries = NonZeroUsize::new(options.token_cache_entries).unwrap_or(NonZeroUsize::MIN);
+        let shards = (options.token_cache_entries / LEAST_IN_SHARD).clamp(1, MOST_SHARDS);
+        // The first shards get what does not divide, so that the bounds are exact together.
+        let part = |entries: usize, shard: usize| {
+            let size = entries / shards + usize::from(shard < entries % shards);
+            NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN)
+        };
+        let shard = |number| {
+            Mutex::new(Entries {
+                good: LruCache::new(part(options.token_cache_entries, number)),
+                refused: LruCache::new(part(REFUSED_ENTRIES, number)),
+            })
+        };
         Self {
             time: options.token_cache_time.duration(),
             stale_time: options.stale_while_unavailable.duration(),
-            entries: Mutex::new(Entries {
-                good: LruCache::new(entries),
-                refused: LruCache::new(REFUSED_ENTRIES),
-            }),
+            shards: (0..shards).map(shard).collect(),
         }
     }
 
     /// What is known of the token now.
     pub(super) fn find(&self, key: &Digest, expiry: Expiry) -> Found {
-        let mut entries = self.entries();
+        let mut entries = self.entries_of(key);
         if let Some(Good { token, asked }) = entries.good.get(key) {
             let age = asked.elapsed();
             let has_expired = token.has_expired();
@@ -104,7 +122,7 @@ impl Cache {
         if self.time + self.stale_time == Duration::ZERO {
             return;
         }
-        let mut entries = self.entries();
+        let mut entries = self.entries_of(&key);
         // A token that was refused since then has been revoked meanwhile, or has come to its end.
         let overtaken = (entries.refused.peek(&key)).is_some_and(|refused| refused.asked > asked);
         if overtaken && !token.has_expired() {
@@ -117,7 +135,7 @@ impl Cache {
 
     /// Keeps that Keystone, asked at that moment, refused the token; what it said before counts no longer.
     pub(super) fn refuse(&self, key: Digest, expiry: Expiry, asked: Instant) {
-        let mut entries = self.entries();
+        let mut entries = self.entries_of(&key);
         entries.good.pop(&key);
         let at_any_age = expiry == Expiry::Overlooked;
         entries.refused.put(key, Refused { asked, at_any_age });
@@ -125,12 +143,17 @@ impl Cache {
 
     /// How many valid tokens are kept.
     pub(super) fn len(&self) -> usize {
-        self.entries().good.len()
+        let shards = self.shards.iter();
+        shards.map(|shard| lock(shard).good.len()).sum()
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries_of(&self, key: &Digest) -> MutexGuard<'_, Entries> {
+        lock(&self.shards[key.choice(self.shards.len())])
     }
+}
+
+fn lock(shard: &Mutex<Entries>) -> MutexGuard<'_, Entries> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -162,6 +185,11 @@ mod tests {
 
     fn expired() -> Arc<Token> {
         token("2020-01-01T00:00:00Z")
+    }
+
+    fn refusals(cache: &Cache) -> usize {
+        let shards = cache.shards.iter();
+        shards.map(|shard| lock(shard).refused.len()).sum()
     }
 
     fn key(name: &str) -> Digest {
@@ -234,15 +262,33 @@ mod tests {
             cache.refuse(key, Expiry::Enforced, Instant::now());
         }
         assert_eq!(cache.len(), 100);
-        assert_eq!(
-            cache.entries().refused.len(),
-            REFUSED_ENTRIES.get(),
-            "refusals"
-        );
+        assert_eq!(refusals(&cache), REFUSED_ENTRIES);
         for number in 100..10_000 {
             cache.keep(key(&format!("good {number}")), &lasting(), Instant::now());
         }
         assert_eq!(cache.len(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_cache_is_in_shards_with_the_same_bounds_together() {
+        let cache = cache(10_000, 300, 300);
+        assert_eq!(cache.shards.len(), MOST_SHARDS);
+        let token = lasting();
+        for number in 0..9_000 {
+            cache.keep(key(&format!("good {number}")), &token, Instant::now());
+        }
+        let few_are_lost = cache.len();
+        assert!(few_are_lost > 8_900, "{few_are_lost}");
+        for number in 0..20_000 {
+            let key = key(&format!("random {number}"));
+            cache.refuse(key, Expiry::Enforced, Instant::now());
+        }
+        assert_eq!(refusals(&cache), REFUSED_ENTRIES);
+        assert_eq!(cache.len(), few_are_lost, "refusals push out no good one");
+        for number in 9_000..40_000 {
+            cache.keep(key(&format!("good {number}")), &token, Instant::now());
+        }
+        assert_eq!(cache.len(), 10_000);
     }
 
     #[tokio::test(start_paused = true)]
