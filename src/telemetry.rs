@@ -3,6 +3,7 @@
 //! Metrics are declared in one file, `metrics.rs`, and described in `docs/metrics.md`.
 
 pub(crate) mod body;
+mod histogram;
 pub(crate) mod labels;
 pub(crate) mod logs;
 pub(crate) mod metrics;

@@ -9,11 +9,11 @@ use http_body::Body;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::body::Counted;
+use super::histogram::Histogram;
 use super::labels::{
     BodyEnd, Build, ByJob, ByOperation, ByRoute, ByStore, Direction, Download, JobRun, LimitKind,
     Limited, Lookup, LookupResult, Method, Recovery, Request, StoreCall, StoreOperation,
@@ -85,7 +85,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Arc::default(),
             requests: Family::default(),
-            request_duration: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+            request_duration: Family::new_with_constructor(|| Histogram::new(&REQUEST_SECONDS)),
             upload_bytes: Counter::default(),
             download_bytes: Counter::default(),
             uploads_in_flight: Gauge::default(),
@@ -95,7 +95,7 @@ impl Metrics {
             download_resumes: Family::default(),
             parts_uploaded: Family::default(),
             store_calls: Family::default(),
-            store_call_duration: Family::new_with_constructor(|| Histogram::new(STORE_SECONDS)),
+            store_call_duration: Family::new_with_constructor(|| Histogram::new(&STORE_SECONDS)),
             memory_budget: Gauge::default(),
             memory_in_use: Gauge::default(),
             cache_hits: Counter::default(),
@@ -292,7 +292,7 @@ impl Metrics {
             .get_or_create(&ByRoute {
                 route: route.to_owned(),
             })
-            .observe(elapsed.as_secs_f64());
+            .observe(elapsed);
         self.requests
             .get_or_create(&Request {
                 method: Method::from(method),
@@ -354,7 +354,7 @@ impl Metrics {
     ) {
         self.store_call_duration
             .get_or_create(&ByOperation { operation })
-            .observe(elapsed.as_secs_f64());
+            .observe(elapsed);
         self.store_calls
             .get_or_create(&StoreCall {
                 store: store.to_owned(),
