@@ -68,12 +68,11 @@ impl FromStr for ImageId {
     type Err = InvalidImageId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let groups: Vec<&str> = text.split('-').collect();
-        let lengths_fit = groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12]);
-        let hex = groups
-            .iter()
-            .all(|g| g.bytes().all(|b| b.is_ascii_hexdigit()));
-        if lengths_fit && hex {
+        let fits = |(place, byte): (usize, u8)| match place {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        };
+        if text.len() == 36 && text.bytes().enumerate().all(fits) {
             Ok(Self(text.to_ascii_lowercase()))
         } else {
             Err(InvalidImageId)

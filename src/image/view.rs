@@ -73,8 +73,11 @@ impl Serialize for ImageView<'_> {
             map.serialize_entry("direct_url", url)?;
         }
         map.serialize_entry("tags", &image.tags)?;
-        map.serialize_entry("self", &format!("/v2/images/{}", image.id))?;
-        map.serialize_entry("file", &format!("/v2/images/{}/file", image.id))?;
+        map.serialize_entry("self", &["/v2/images/", image.id.as_str()].concat())?;
+        map.serialize_entry(
+            "file",
+            &["/v2/images/", image.id.as_str(), "/file"].concat(),
+        )?;
         map.serialize_entry("schema", "/v2/schemas/image")?;
         if !self.stores.is_empty() {
             map.serialize_entry("stores", &self.stores.join(","))?;
@@ -87,15 +90,22 @@ impl Serialize for ImageView<'_> {
 pub(crate) fn rfc3339(micros: Micros) -> String {
     let at = OffsetDateTime::from_unix_timestamp(micros.div_euclid(1_000_000))
         .unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    )
+    // Two for every image of a list: digit by digit is several times faster than the machinery of formats.
+    let mut text = String::with_capacity("YYYY-MM-DDTHH:MM:SSZ".len());
+    let year = u16::try_from(at.year()).unwrap_or(0);
+    let mut pair = |number: u16, end: &str| {
+        text.push(char::from(b'0' + (number / 10 % 10) as u8));
+        text.push(char::from(b'0' + (number % 10) as u8));
+        text.push_str(end);
+    };
+    pair(year / 100, "");
+    pair(year, "-");
+    pair(u8::from(at.month()).into(), "-");
+    pair(at.day().into(), "T");
+    pair(at.hour().into(), ":");
+    pair(at.minute().into(), ":");
+    pair(at.second().into(), "Z");
+    text
 }
 
 #[cfg(test)]
@@ -106,6 +116,8 @@ mod tests {
     #[test]
     fn times_are_shown_to_the_second() {
         assert_eq!(rfc3339(1_753_869_845_999_999), "2025-07-30T10:04:05Z");
+        assert_eq!(rfc3339(-1), "1969-12-31T23:59:59Z");
+        assert_eq!(rfc3339(253_402_300_799_000_000), "9999-12-31T23:59:59Z");
     }
 
     #[test]
