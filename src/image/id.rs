@@ -68,11 +68,8 @@ impl FromStr for ImageId {
     type Err = InvalidImageId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = |(place, byte): (usize, u8)| match place {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        };
-        if text.len() == 36 && text.bytes().enumerate().all(fits) {
+        // Of the forms that the parser takes only this one has 36 bytes.
+        if text.len() == 36 && Uuid::try_parse(text).is_ok() {
             Ok(Self(text.to_ascii_lowercase()))
         } else {
             Err(InvalidImageId)

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::{Image, Micros, StoreId, is_base_attribute};
 
@@ -88,24 +89,10 @@ impl Serialize for ImageView<'_> {
 
 /// `YYYY-MM-DDTHH:MM:SSZ`, without fractions, as every client parses it.
 pub(crate) fn rfc3339(micros: Micros) -> String {
-    let at = OffsetDateTime::from_unix_timestamp(micros.div_euclid(1_000_000))
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    // Two for every image of a list: digit by digit is several times faster than the machinery of formats.
-    let mut text = String::with_capacity("YYYY-MM-DDTHH:MM:SSZ".len());
-    let year = u16::try_from(at.year()).unwrap_or(0);
-    let mut pair = |number: u16, end: &str| {
-        text.push(char::from(b'0' + (number / 10 % 10) as u8));
-        text.push(char::from(b'0' + (number % 10) as u8));
-        text.push_str(end);
-    };
-    pair(year / 100, "");
-    pair(year, "-");
-    pair(u8::from(at.month()).into(), "-");
-    pair(at.day().into(), "T");
-    pair(at.hour().into(), ":");
-    pair(at.minute().into(), ":");
-    pair(at.second().into(), "Z");
-    text
+    OffsetDateTime::from_unix_timestamp(micros.div_euclid(1_000_000))
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        .format(&Rfc3339)
+        .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
 }
 
 #[cfg(test)]
