@@ -13,7 +13,10 @@ mod view;
 
 pub(crate) use fields::{Invalid, Reason};
 pub(crate) use file::{document, parse_file};
-pub(crate) use namespace::{Attributes, Contents, Definition, Namespace, NamespaceVisibility};
+pub(crate) use namespace::{
+    Attributes, Contents, Definition, LONGEST_DESCRIPTION, LONGEST_OWNER, Namespace,
+    NamespaceVisibility,
+};
 pub(crate) use parts::{Association, Dated, Object, Part, Tag, parse_tags};
 pub(crate) use property::Property;
 pub(crate) use view::{

@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use super::{Image, ImageId, ProjectId, Visibility, properties_bytes};
 
-const NAME_MAX_CHARS: usize = 255;
-const INTEGER_MAX: i64 = i32::MAX as i64;
+/// Longest name, owner, tag, and name of an extra property, in characters.
+pub(crate) const NAME_MAX_CHARS: usize = 255;
+
+/// Greatest `min_disk` and `min_ram`: the integers of the Image API have 32 bits.
+pub(crate) const INTEGER_MAX: i64 = i32::MAX as i64;
 
 /// What the site allows in a record.
 #[derive(Debug, Clone, Copy)]

@@ -10,8 +10,11 @@ use super::parts::all;
 use super::{Association, Dated, LONGEST_NAME, Object, Property, Tag};
 use crate::image::{Micros, ProjectId, Viewer};
 
-const LONGEST_DESCRIPTION: usize = 500;
-const LONGEST_OWNER: usize = 255;
+/// Longest description of a namespace, in characters.
+pub(crate) const LONGEST_DESCRIPTION: usize = 500;
+
+/// Longest id of the project it belongs to, in characters.
+pub(crate) const LONGEST_OWNER: usize = 255;
 
 const ATTRIBUTES: [&str; 6] = [
     "namespace",
@@ -39,6 +42,10 @@ pub(crate) enum NamespaceVisibility {
 }
 
 impl NamespaceVisibility {
+    /// Every visibility, in the order of the namespace schema.
+    pub(crate) const ALL: [NamespaceVisibility; 2] =
+        [NamespaceVisibility::Public, NamespaceVisibility::Private];
+
     /// The word on the wire and in the catalog.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -63,7 +70,7 @@ impl FromStr for NamespaceVisibility {
     type Err = UnknownVisibility;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [NamespaceVisibility::Public, NamespaceVisibility::Private]
+        NamespaceVisibility::ALL
             .into_iter()
             .find(|visibility| visibility.as_str() == text)
             .ok_or(UnknownVisibility)

@@ -3,13 +3,19 @@
 use serde_json::{Value, json};
 
 use super::{UUID, fields};
-use crate::image::{Status, Visibility};
+use crate::image::{NAME_MAX_CHARS, Status, Visibility, is_read_only};
 
 /// The document; the formats are those of the site, after null.
-pub(super) fn image(disk_formats: &[String], container_formats: &[String]) -> Value {
+pub(in crate::api) fn image(disk_formats: &[String], container_formats: &[String]) -> Value {
     let mut properties = fields(record());
     properties.extend(fields(data(disk_formats, container_formats)));
     properties.extend(fields(well_known()));
+    for (name, schema) in &mut properties {
+        if let Some(schema) = schema.as_object_mut().filter(|_| is_read_only(name)) {
+            // Behind the type, as in Glance's.
+            schema.shift_insert(1, "readOnly".to_owned(), true.into());
+        }
+    }
     json!({
         "name": "image",
         "properties": properties,
@@ -32,11 +38,10 @@ fn record() -> Value {
         "name": {
             "type": ["null", "string"],
             "description": "A name for people; several images may have it",
-            "maxLength": 255,
+            "maxLength": NAME_MAX_CHARS,
         },
         "status": {
             "type": "string",
-            "readOnly": true,
             "description": "Where the image stands in its life cycle",
             "enum": Status::ALL.map(Status::as_str),
         },
@@ -55,26 +60,23 @@ fn record() -> Value {
         },
         "checksum": {
             "type": ["null", "string"],
-            "readOnly": true,
             "description": "MD5 of the image data, in hex",
             "maxLength": 32,
         },
         "os_hash_algo": {
             "type": ["null", "string"],
-            "readOnly": true,
             "description": "The algorithm of os_hash_value",
             "maxLength": 64,
         },
         "os_hash_value": {
             "type": ["null", "string"],
-            "readOnly": true,
             "description": "Digest of the image data, in hex",
             "maxLength": 128,
         },
         "owner": {
             "type": ["null", "string"],
             "description": "The project that owns the image",
-            "maxLength": 255,
+            "maxLength": NAME_MAX_CHARS,
         },
     })
 }
@@ -87,12 +89,10 @@ fn data(disk_formats: &[String], container_formats: &[String]) -> Value {
     json!({
         "size": {
             "type": ["null", "integer"],
-            "readOnly": true,
             "description": "Bytes of the image data",
         },
         "virtual_size": {
             "type": ["null", "integer"],
-            "readOnly": true,
             "description": "Bytes of the disk in the image",
         },
         "container_format": {
@@ -107,22 +107,19 @@ fn data(disk_formats: &[String], container_formats: &[String]) -> Value {
         },
         "created_at": {
             "type": "string",
-            "readOnly": true,
             "description": "When the record was made",
         },
         "updated_at": {
             "type": "string",
-            "readOnly": true,
             "description": "When the record was last changed",
         },
         "tags": {
             "type": "array",
             "description": "Tags",
-            "items": {"type": "string", "maxLength": 255},
+            "items": {"type": "string", "maxLength": NAME_MAX_CHARS},
         },
         "direct_url": {
             "type": "string",
-            "readOnly": true,
             "description": "Where the image data is, outside of this service",
         },
         "min_ram": {
@@ -135,22 +132,18 @@ fn data(disk_formats: &[String], container_formats: &[String]) -> Value {
         },
         "self": {
             "type": "string",
-            "readOnly": true,
             "description": "Path of the record",
         },
         "file": {
             "type": "string",
-            "readOnly": true,
             "description": "Path of the image data",
         },
         "stores": {
             "type": "string",
-            "readOnly": true,
             "description": "The stores that hold the image data, with commas between",
         },
         "schema": {
             "type": "string",
-            "readOnly": true,
             "description": "Path of this schema",
         },
         "locations": {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{array, collection, fields};
+use crate::metadef::{LONGEST_DESCRIPTION, LONGEST_NAME, LONGEST_OWNER, NamespaceVisibility};
 
 /// Every document by its path.
 pub(super) fn documents() -> Vec<(&'static str, Value)> {
@@ -61,10 +62,11 @@ fn path() -> Value {
 }
 
 fn name(description: &str) -> Value {
-    json!({"type": "string", "description": description, "maxLength": 80})
+    json!({"type": "string", "description": description, "maxLength": LONGEST_NAME})
 }
 
-fn namespace() -> Value {
+/// A namespace.
+pub(in crate::api) fn namespace() -> Value {
     json!({
         "name": "namespace",
         "properties": {
@@ -73,12 +75,12 @@ fn namespace() -> Value {
             "description": {
                 "type": "string",
                 "description": "What is defined in it",
-                "maxLength": 500,
+                "maxLength": LONGEST_DESCRIPTION,
             },
             "visibility": {
                 "type": "string",
                 "description": "Who may read it",
-                "enum": ["public", "private"],
+                "enum": NamespaceVisibility::ALL.map(NamespaceVisibility::as_str),
             },
             "protected": {
                 "type": "boolean",
@@ -87,7 +89,7 @@ fn namespace() -> Value {
             "owner": {
                 "type": "string",
                 "description": "The project that owns it",
-                "maxLength": 255,
+                "maxLength": LONGEST_OWNER,
             },
             "created_at": time("When it was made"),
             "updated_at": time("When it was last changed"),
@@ -127,11 +129,12 @@ fn namespace() -> Value {
     })
 }
 
-fn object() -> Value {
+/// A group of properties.
+pub(in crate::api) fn object() -> Value {
     json!({
         "name": "object",
         "properties": {
-            "name": {"type": "string", "maxLength": 80},
+            "name": {"type": "string", "maxLength": LONGEST_NAME},
             "description": {"type": "string"},
             "required": {"$ref": "#/definitions/stringArray"},
             "properties": {"$ref": "#/definitions/property"},
@@ -145,7 +148,8 @@ fn object() -> Value {
     })
 }
 
-fn resource_type() -> Value {
+/// That a namespace is for a type of resource.
+pub(in crate::api) fn resource_type() -> Value {
     json!({
         "name": "resource_type_association",
         "properties": {
@@ -160,11 +164,12 @@ fn resource_type() -> Value {
     })
 }
 
-fn tag() -> Value {
+/// A tag.
+pub(in crate::api) fn tag() -> Value {
     json!({
         "name": "tag",
         "properties": {
-            "name": {"type": "string", "maxLength": 80},
+            "name": {"type": "string", "maxLength": LONGEST_NAME},
             "created_at": time("When it was made"),
             "updated_at": time("When it was last changed"),
         },
@@ -188,7 +193,7 @@ fn property_fields() -> Value {
         "array", "boolean", "integer", "number", "object", "string", null
     ]);
     json!({
-        "name": {"type": "string", "maxLength": 80},
+        "name": {"type": "string", "maxLength": LONGEST_NAME},
         "title": {"type": "string"},
         "description": {"type": "string"},
         "operators": {"type": "array", "items": {"type": "string"}},

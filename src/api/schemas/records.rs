@@ -7,7 +7,7 @@ use crate::image::MemberStatus;
 use crate::task::{TaskStatus, TaskType};
 
 /// A row of a member list.
-pub(super) fn member() -> Value {
+pub(in crate::api) fn member() -> Value {
     json!({
         "name": "member",
         "properties": {
@@ -27,12 +27,12 @@ pub(super) fn member() -> Value {
 }
 
 /// A task, whole.
-pub(super) fn task() -> Value {
+pub(in crate::api) fn task() -> Value {
     with_properties(true)
 }
 
 /// A task as lists show it.
-pub(super) fn task_in_list() -> Value {
+pub(in crate::api) fn task_in_list() -> Value {
     with_properties(false)
 }
 
