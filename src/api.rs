@@ -109,6 +109,7 @@ impl Api {
                 throttle,
                 bodies: Arc::new(Bodies::new(config.server.json_timeout.duration())),
                 schemas: Arc::new(Schemas::new(&config.images)),
+                openapi: openapi::Document::new(&config.images),
                 endpoint: Arc::new(Endpoint::new(&config.server)),
                 metrics,
                 stopping,

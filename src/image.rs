@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use attributes::{Attributes, InvalidImage, NAME_MAX_CHARS, Reason, Rules};
+pub(crate) use attributes::{Attributes, INTEGER_MAX, InvalidImage, NAME_MAX_CHARS, Reason, Rules};
 pub(crate) use create::CreateRequest;
 pub(crate) use denial::Denial;
 pub(crate) use id::{AttemptId, ImageId, ProjectId, StoreId};

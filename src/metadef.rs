@@ -11,14 +11,14 @@ mod parts;
 mod property;
 mod view;
 
-pub(crate) use fields::{Invalid, Reason};
+pub(crate) use fields::{COUNT_MAX, Invalid, Reason};
 pub(crate) use file::{document, parse_file};
 pub(crate) use namespace::{
     Attributes, Contents, Definition, LONGEST_DESCRIPTION, LONGEST_OWNER, Namespace,
     NamespaceVisibility,
 };
 pub(crate) use parts::{Association, Dated, Object, Part, Tag, parse_tags};
-pub(crate) use property::Property;
+pub(crate) use property::{Holds, KEYS as PROPERTY_KEYS, Property, TYPES as PROPERTY_TYPES};
 pub(crate) use view::{
     association_view, namespace_path, namespace_view, object_view, property_map, property_view,
     resource_type_view, tag_name_view, tag_view,

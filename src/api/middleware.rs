@@ -31,7 +31,8 @@ const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 /// What clients of object storage call the same.
 const STORAGE_TOKEN: HeaderName = HeaderName::from_static("x-storage-token");
 const SERVICE_TOKEN: HeaderName = HeaderName::from_static("x-service-token");
-const LONGEST_REQUEST_ID: usize = 64;
+/// Longest id that a client may give its request, without the `req-` before it.
+pub(super) const LONGEST_REQUEST_ID: usize = 64;
 
 /// The route a request was matched to, told to the outermost layer by the answer.
 #[derive(Clone)]

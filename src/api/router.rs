@@ -9,6 +9,7 @@ use axum::routing::{MethodFilter, MethodRouter, any, get};
 use http::Method;
 
 use super::error::Error;
+use super::openapi::{Place, operations};
 use super::state::AppState;
 use super::{Api, images, info, metadefs, middleware, openapi, protocol, schemas, tasks, versions};
 use crate::policy::Rule;
@@ -34,17 +35,25 @@ pub struct Route {
 
 /// Makes the table and the router of the same lines.
 ///
-/// A line is a path and its methods; a method names the rules it asks and its handler. `missing` stands where other methods
-/// are 404 and not 405.
+/// A line is a path and its methods; a method names its line in `openapi::operations`, the rules it asks and its handler.
+/// `missing` stands where other methods are 404 and not 405.
 macro_rules! routes {
     ($($path:literal $(= $fallback:ident)? {
-        $($method:ident [$($rule:ident),*] $handler:path),+ $(,)?
+        $($method:ident $operation:ident [$($rule:ident),*] $handler:path),+ $(,)?
     })+) => {
         /// Every route under `/v2`.
         pub const ROUTES: &[Route] = &[$(Route {
             path: $path,
             methods: &[$((stringify!($method), &[$(Rule::$rule),*])),+],
         }),+];
+
+        /// Every operation under `/v2`.
+        pub(super) const PLACES: &[Place] = &[$($(Place {
+            path: $path,
+            method: stringify!($method),
+            rules: &[$(Rule::$rule),*],
+            operation: &operations::$operation,
+        }),+),+];
 
         fn table() -> Router<AppState> {
             Router::new()$(.route(
@@ -74,166 +83,168 @@ macro_rules! fallback {
 
 routes! {
     "/v2/images" {
-        GET [GetImages, GetImage] images::list::list,
-        POST [AddImage, PublicizeImage, CommunitizeImage] images::create::create,
+        GET list_images [GetImages, GetImage] images::list::list,
+        POST create_image [AddImage, PublicizeImage, CommunitizeImage] images::create::create,
     }
     "/v2/images/{image_id}" {
-        GET [GetImage] images::show::show,
-        PATCH [ModifyImage, PublicizeImage, CommunitizeImage] images::update::update,
-        DELETE [DeleteImage] images::delete::delete,
+        GET show_image [GetImage] images::show::show,
+        PATCH update_image [ModifyImage, PublicizeImage, CommunitizeImage] images::update::update,
+        DELETE delete_image [DeleteImage] images::delete::delete,
     }
     "/v2/images/{image_id}/file" {
-        GET [DownloadImage, DownloadFromStore] images::download::download,
-        PUT [UploadImage] images::upload::upload,
+        GET download_image_data [DownloadImage, DownloadFromStore] images::download::download,
+        PUT upload_image_data [UploadImage] images::upload::upload,
     }
     "/v2/images/{image_id}/tags/{tag}" {
-        PUT [ModifyImage] images::tags::add,
-        DELETE [ModifyImage] images::tags::remove,
+        PUT add_image_tag [ModifyImage] images::tags::add,
+        DELETE delete_image_tag [ModifyImage] images::tags::remove,
     }
     "/v2/images/{image_id}/members" {
-        GET [GetMembers, GetMember] images::members::list,
-        POST [AddMember] images::members::create,
+        GET list_image_members [GetMembers, GetMember] images::members::list,
+        POST add_image_member [AddMember] images::members::create,
     }
     "/v2/images/{image_id}/members/{member_id}" {
-        GET [GetMember] images::members::show,
-        PUT [ModifyMember] images::members::update,
-        DELETE [DeleteMember] images::members::delete,
+        GET show_image_member [GetMember] images::members::show,
+        PUT update_image_member [ModifyMember] images::members::update,
+        DELETE delete_image_member [DeleteMember] images::members::delete,
     }
     "/v2/images/{image_id}/locations" {
-        GET [FetchImageLocation] images::locations::list,
+        GET list_image_locations [FetchImageLocation] images::locations::list,
     }
     "/v2/images/{image_id}/tasks" = missing {
-        GET [GetImage] tasks::list_of_image,
+        GET list_image_tasks [GetImage] tasks::list_of_image,
     }
     "/v2/images/{image_id}/actions/deactivate" {
-        POST [Deactivate] images::actions::deactivate,
+        POST deactivate_image [Deactivate] images::actions::deactivate,
     }
     "/v2/images/{image_id}/actions/reactivate" {
-        POST [Reactivate] images::actions::reactivate,
+        POST reactivate_image [Reactivate] images::actions::reactivate,
     }
     "/v2/stores/{store_id}/{image_id}" {
-        DELETE [GetImageLocation, DeleteImageLocation] images::locations::delete_from_store,
+        DELETE delete_image_from_store [GetImageLocation, DeleteImageLocation] images::locations::delete_from_store,
     }
     "/v2/info/import" {
-        GET [] info::import,
+        GET show_import_info [] info::import,
     }
     "/v2/info/stores" {
-        GET [] info::stores,
+        GET list_stores [] info::stores,
     }
     "/v2/info/stores/detail" {
-        GET [StoresInfoDetail] info::stores_detail,
+        GET list_stores_detail [StoresInfoDetail] info::stores_detail,
     }
     "/v2/info/usage" = missing {
-        GET [] info::usage,
+        GET show_usage [] info::usage,
     }
     "/v2/tasks" {
-        GET [TasksApiAccess, GetTasks] tasks::list,
+        GET list_tasks [TasksApiAccess, GetTasks] tasks::list,
     }
     "/v2/tasks/{task_id}" {
-        GET [TasksApiAccess, GetTask] tasks::show,
-        DELETE [TasksApiAccess, GetTask] tasks::delete,
+        GET show_task [TasksApiAccess, GetTask] tasks::show,
+        DELETE delete_task [TasksApiAccess, GetTask] tasks::delete,
     }
     "/v2/metadefs/namespaces" {
-        GET [GetMetadefNamespaces, ListMetadefResourceTypes, GetMetadefNamespace] metadefs::namespaces::list,
-        POST [
+        GET list_namespaces [
+            GetMetadefNamespaces, ListMetadefResourceTypes, GetMetadefNamespace
+        ] metadefs::namespaces::list,
+        POST create_namespace [
             AddMetadefNamespace, AddMetadefResourceTypeAssociation, AddMetadefObject, AddMetadefProperty, AddMetadefTag
         ] metadefs::namespaces::create,
     }
     "/v2/metadefs/namespaces/{namespace}" {
-        GET [
+        GET show_namespace [
             GetMetadefNamespace, ListMetadefResourceTypes, GetMetadefObjects, GetMetadefProperties, GetMetadefTags
         ] metadefs::namespaces::show,
-        PUT [ModifyMetadefNamespace] metadefs::namespaces::update,
-        DELETE [DeleteMetadefNamespace] metadefs::namespaces::delete,
+        PUT update_namespace [ModifyMetadefNamespace] metadefs::namespaces::update,
+        DELETE delete_namespace [DeleteMetadefNamespace] metadefs::namespaces::delete,
     }
     "/v2/metadefs/namespaces/{namespace}/properties" {
-        GET [GetMetadefProperties, GetMetadefProperty] metadefs::properties::list,
-        POST [AddMetadefProperty] metadefs::properties::create,
-        DELETE [DeleteMetadefNamespace] metadefs::properties::delete_all,
+        GET list_properties [GetMetadefProperties, GetMetadefProperty] metadefs::properties::list,
+        POST create_property [AddMetadefProperty] metadefs::properties::create,
+        DELETE delete_properties [DeleteMetadefNamespace] metadefs::properties::delete_all,
     }
     "/v2/metadefs/namespaces/{namespace}/properties/{property}" {
-        GET [GetMetadefProperty, GetMetadefResourceType] metadefs::properties::show,
-        PUT [ModifyMetadefProperty] metadefs::properties::update,
-        DELETE [RemoveMetadefProperty] metadefs::properties::delete,
+        GET show_property [GetMetadefProperty, GetMetadefResourceType] metadefs::properties::show,
+        PUT update_property [ModifyMetadefProperty] metadefs::properties::update,
+        DELETE delete_property [RemoveMetadefProperty] metadefs::properties::delete,
     }
     "/v2/metadefs/namespaces/{namespace}/objects" {
-        GET [GetMetadefObjects, GetMetadefObject] metadefs::objects::list,
-        POST [AddMetadefObject] metadefs::objects::create,
-        DELETE [DeleteMetadefNamespace] metadefs::objects::delete_all,
+        GET list_objects [GetMetadefObjects, GetMetadefObject] metadefs::objects::list,
+        POST create_object [AddMetadefObject] metadefs::objects::create,
+        DELETE delete_objects [DeleteMetadefNamespace] metadefs::objects::delete_all,
     }
     "/v2/metadefs/namespaces/{namespace}/objects/{object}" {
-        GET [GetMetadefObject] metadefs::objects::show,
-        PUT [ModifyMetadefObject] metadefs::objects::update,
-        DELETE [DeleteMetadefObject] metadefs::objects::delete,
+        GET show_object [GetMetadefObject] metadefs::objects::show,
+        PUT update_object [ModifyMetadefObject] metadefs::objects::update,
+        DELETE delete_object [DeleteMetadefObject] metadefs::objects::delete,
     }
     "/v2/metadefs/namespaces/{namespace}/tags" {
-        GET [GetMetadefTags, GetMetadefTag] metadefs::tags::list,
-        POST [AddMetadefTags] metadefs::tags::create_all,
-        DELETE [DeleteMetadefNamespace, DeleteMetadefTags] metadefs::tags::delete_all,
+        GET list_tags [GetMetadefTags, GetMetadefTag] metadefs::tags::list,
+        POST create_tags [AddMetadefTags] metadefs::tags::create_all,
+        DELETE delete_tags [DeleteMetadefNamespace, DeleteMetadefTags] metadefs::tags::delete_all,
     }
     "/v2/metadefs/namespaces/{namespace}/tags/{tag}" {
-        GET [GetMetadefTag] metadefs::tags::show,
-        POST [AddMetadefTag] metadefs::tags::create,
-        PUT [ModifyMetadefTag] metadefs::tags::update,
-        DELETE [DeleteMetadefTag] metadefs::tags::delete,
+        GET show_tag [GetMetadefTag] metadefs::tags::show,
+        POST create_tag [AddMetadefTag] metadefs::tags::create,
+        PUT update_tag [ModifyMetadefTag] metadefs::tags::update,
+        DELETE delete_tag [DeleteMetadefTag] metadefs::tags::delete,
     }
     "/v2/metadefs/namespaces/{namespace}/resource_types" {
-        GET [GetMetadefResourceType] metadefs::resource_types::list,
-        POST [AddMetadefResourceTypeAssociation] metadefs::resource_types::create,
+        GET list_associations [GetMetadefResourceType] metadefs::resource_types::list,
+        POST create_association [AddMetadefResourceTypeAssociation] metadefs::resource_types::create,
     }
     "/v2/metadefs/namespaces/{namespace}/resource_types/{resource_type}" {
-        DELETE [RemoveMetadefResourceTypeAssociation] metadefs::resource_types::delete,
+        DELETE delete_association [RemoveMetadefResourceTypeAssociation] metadefs::resource_types::delete,
     }
     "/v2/metadefs/resource_types" {
-        GET [ListMetadefResourceTypes] metadefs::resource_types::list_all,
+        GET list_resource_types [ListMetadefResourceTypes] metadefs::resource_types::list_all,
     }
     "/v2/schemas/image" {
-        GET [] schemas::show,
+        GET show_image_schema [] schemas::show,
     }
     "/v2/schemas/images" {
-        GET [] schemas::show,
+        GET show_images_schema [] schemas::show,
     }
     "/v2/schemas/member" {
-        GET [] schemas::show,
+        GET show_member_schema [] schemas::show,
     }
     "/v2/schemas/members" {
-        GET [] schemas::show,
+        GET show_members_schema [] schemas::show,
     }
     "/v2/schemas/task" {
-        GET [] schemas::show,
+        GET show_task_schema [] schemas::show,
     }
     "/v2/schemas/tasks" {
-        GET [] schemas::show,
+        GET show_tasks_schema [] schemas::show,
     }
     "/v2/schemas/metadefs/namespace" {
-        GET [] schemas::show,
+        GET show_metadef_namespace_schema [] schemas::show,
     }
     "/v2/schemas/metadefs/namespaces" {
-        GET [] schemas::show,
+        GET show_metadef_namespaces_schema [] schemas::show,
     }
     "/v2/schemas/metadefs/object" {
-        GET [] schemas::show,
+        GET show_metadef_object_schema [] schemas::show,
     }
     "/v2/schemas/metadefs/objects" {
-        GET [] schemas::show,
+        GET show_metadef_objects_schema [] schemas::show,
     }
     "/v2/schemas/metadefs/property" {
-        GET [] schemas::show,
+        GET show_metadef_property_schema [] schemas::show,
     }
     "/v2/schemas/metadefs/properties" {
-        GET [] schemas::show,
+        GET show_metadef_properties_schema [] schemas::show,
     }
     "/v2/schemas/metadefs/resource_type" {
-        GET [] schemas::show,
+        GET show_metadef_resource_type_schema [] schemas::show,
     }
     "/v2/schemas/metadefs/resource_types" {
-        GET [] schemas::show,
+        GET show_metadef_resource_types_schema [] schemas::show,
     }
     "/v2/schemas/metadefs/tag" {
-        GET [] schemas::show,
+        GET show_metadef_tag_schema [] schemas::show,
     }
     "/v2/schemas/metadefs/tags" {
-        GET [] schemas::show,
+        GET show_metadef_tags_schema [] schemas::show,
     }
 }
 
@@ -252,7 +263,7 @@ pub(super) fn build(api: &Api) -> Router {
         .route("/versions", any(versions::versions))
         .route("/versions/", any(versions::versions))
         .route("/healthcheck", any(versions::healthcheck))
-        .route("/openapi.json", only("GET", get(openapi::document)));
+        .route("/openapi.json", only("GET", get(openapi::show)));
     let routes = open.merge(v2).with_state(state.clone());
     // Paths are rewritten before they are routed, so this layer goes around the router and not into it.
     let mut negotiated = Router::new()

@@ -2,9 +2,9 @@
 //! records against. They follow draft 4 with the keys `name`, `links` and `is_base` beside it; the order of keys is
 //! Glance's.
 
-mod image;
-mod metadefs;
-mod records;
+pub(super) mod image;
+pub(super) mod metadefs;
+pub(super) mod records;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::extract::NoBody;
 use crate::config::Images;
 
 /// 8-4-4-4-12 hex digits, as Glance writes it.
-const UUID: &str =
+pub(super) const UUID: &str =
     "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$";
 
 /// Every document by its path below `/v2/schemas/`, made once.
@@ -68,7 +68,7 @@ pub(super) async fn show(
 }
 
 /// The schema of a list: the records under `key`, and links to its pages.
-fn collection(key: &str, records: Value, more: &[(&str, Value)]) -> Value {
+pub(super) fn collection(key: &str, records: Value, more: &[(&str, Value)]) -> Value {
     let mut document = json!({
         "name": key,
         "properties": {
@@ -89,12 +89,13 @@ fn collection(key: &str, records: Value, more: &[(&str, Value)]) -> Value {
     document
 }
 
-fn array(items: &Value) -> Value {
+/// An array of such items.
+pub(super) fn array(items: &Value) -> Value {
     json!({"type": "array", "items": items})
 }
 
 /// The fields of a schema, which may come first of a longer one.
-fn fields(value: Value) -> Map<String, Value> {
+pub(super) fn fields(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),

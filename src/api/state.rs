@@ -8,6 +8,7 @@ use axum::extract::FromRef;
 use super::bodies::Bodies;
 use super::endpoint::Endpoint;
 use super::images::ImageSettings;
+use super::openapi::Document;
 use super::paging::PageLimits;
 use super::quotas::Quotas;
 use super::schemas::Schemas;
@@ -47,6 +48,7 @@ state! {
         throttle: Arc<Throttle>,
         bodies: Arc<Bodies>,
         schemas: Arc<Schemas>,
+        openapi: Document,
         endpoint: Arc<Endpoint>,
         metrics: Arc<Metrics>,
         stopping: Stopping,

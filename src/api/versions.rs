@@ -24,7 +24,8 @@ const IDS: [&str; 16] = [
     "v2.15", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8", CURRENT, "v2.7", "v2.6", "v2.5",
     "v2.4", "v2.3", "v2.2", "v2.1", "v2.0",
 ];
-const CURRENT: &str = "v2.17";
+/// The id of the version that is spoken.
+pub(super) const CURRENT: &str = "v2.17";
 
 #[derive(Serialize)]
 struct Document {

@@ -185,22 +185,25 @@ impl SortKey {
     /// How many there are.
     pub(crate) const COUNT: usize = 8;
 
+    /// Every key.
+    pub(crate) const ALL: [SortKey; SortKey::COUNT] = [
+        SortKey::Name,
+        SortKey::Status,
+        SortKey::ContainerFormat,
+        SortKey::DiskFormat,
+        SortKey::Size,
+        SortKey::Id,
+        SortKey::CreatedAt,
+        SortKey::UpdatedAt,
+    ];
+
     /// The key of this name in a query.
     pub(crate) fn find(name: &str) -> Option<Self> {
-        const ALL: [SortKey; SortKey::COUNT] = [
-            SortKey::Name,
-            SortKey::Status,
-            SortKey::ContainerFormat,
-            SortKey::DiskFormat,
-            SortKey::Size,
-            SortKey::Id,
-            SortKey::CreatedAt,
-            SortKey::UpdatedAt,
-        ];
-        ALL.into_iter().find(|key| key.as_sql() == name)
+        SortKey::ALL.into_iter().find(|key| key.as_sql() == name)
     }
 
-    fn as_sql(self) -> &'static str {
+    /// The column, which has the name of the key.
+    pub(crate) fn as_sql(self) -> &'static str {
         match self {
             SortKey::Name => "name",
             SortKey::Status => "status",

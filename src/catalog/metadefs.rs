@@ -29,13 +29,25 @@ pub(crate) enum NamespaceSortKey {
 }
 
 impl NamespaceSortKey {
+    /// Every key.
+    pub(crate) const ALL: [NamespaceSortKey; 3] = [
+        NamespaceSortKey::Name,
+        NamespaceSortKey::CreatedAt,
+        NamespaceSortKey::UpdatedAt,
+    ];
+
     /// The key of this name in a query.
     pub(crate) fn find(name: &str) -> Option<Self> {
-        match name {
-            "namespace" => Some(NamespaceSortKey::Name),
-            "created_at" => Some(NamespaceSortKey::CreatedAt),
-            "updated_at" => Some(NamespaceSortKey::UpdatedAt),
-            _ => None,
+        let mut all = NamespaceSortKey::ALL.into_iter();
+        all.find(|key| key.as_str() == name)
+    }
+
+    /// The name in a query.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            NamespaceSortKey::Name => "namespace",
+            NamespaceSortKey::CreatedAt => "created_at",
+            NamespaceSortKey::UpdatedAt => "updated_at",
         }
     }
 

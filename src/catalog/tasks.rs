@@ -57,21 +57,24 @@ pub(crate) enum TaskSortKey {
 }
 
 impl TaskSortKey {
+    /// Every key.
+    pub(crate) const ALL: [TaskSortKey; 6] = [
+        TaskSortKey::Id,
+        TaskSortKey::Type,
+        TaskSortKey::Status,
+        TaskSortKey::CreatedAt,
+        TaskSortKey::UpdatedAt,
+        TaskSortKey::ExpiresAt,
+    ];
+
     /// The key of this name in a query.
     pub(crate) fn find(name: &str) -> Option<Self> {
-        [
-            TaskSortKey::Id,
-            TaskSortKey::Type,
-            TaskSortKey::Status,
-            TaskSortKey::CreatedAt,
-            TaskSortKey::UpdatedAt,
-            TaskSortKey::ExpiresAt,
-        ]
-        .into_iter()
-        .find(|key| key.as_sql() == name)
+        let mut all = TaskSortKey::ALL.into_iter();
+        all.find(|key| key.as_sql() == name)
     }
 
-    fn as_sql(self) -> &'static str {
+    /// The column, which has the name of the key.
+    pub(crate) fn as_sql(self) -> &'static str {
         match self {
             TaskSortKey::Id => "id",
             TaskSortKey::Type => "type",

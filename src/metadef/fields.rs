@@ -10,7 +10,7 @@ use super::LONGEST_NAME;
 const READ_ONLY: [&str; 4] = ["created_at", "updated_at", "self", "schema"];
 
 /// Greatest count: the integers of the Image API have 32 bits.
-const COUNT_MAX: f64 = i32::MAX as f64;
+pub(crate) const COUNT_MAX: i32 = i32::MAX;
 
 /// Why a document is refused, by what the client may do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl<'a> Fields<'a> {
     pub(super) fn check_count(&self, key: &str) -> Result<(), Invalid> {
         let is_count = |value: &Value| {
             let number = value.as_f64();
-            number.is_some_and(|n| n.fract() == 0.0 && (0.0..=COUNT_MAX).contains(&n))
+            number.is_some_and(|n| n.fract() == 0.0 && (0.0..=f64::from(COUNT_MAX)).contains(&n))
         };
         match self.get(key) {
             Some(value) if !is_count(value) => {

@@ -5,25 +5,36 @@ use serde_json::{Map, Value};
 
 use super::fields::{Fields, Invalid};
 
-const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
+/// The types of values that a property may have.
+pub(crate) const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
 
 /// What a key of a definition holds.
-#[derive(Clone, Copy)]
-enum Holds {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Holds {
+    /// Any value.
     Anything,
+    /// A whole number from 0.
     Count,
+    /// What the entries of an array are.
     Items,
+    /// Strings, no two alike.
     Names,
+    /// A number.
     Number,
+    /// Strings.
     Strings,
+    /// A string.
     Text,
+    /// True or false.
     Truth,
+    /// One of [`TYPES`].
     Type,
+    /// One value at least.
     Values,
 }
 
 /// Every key, in the order in which they are shown.
-const KEYS: [(&str, Holds); 19] = [
+pub(crate) const KEYS: [(&str, Holds); 19] = [
     ("type", Holds::Type),
     ("title", Holds::Text),
     ("description", Holds::Text),

@@ -19,7 +19,7 @@ use crate::image::{Denial, Image, ImageId, MemberStatus, ProjectId, Visibility, 
 use crate::policy::{Fields, Rule, Value as Attribute};
 
 /// Longest project id, in characters: the column of the reference service.
-const LONGEST_MEMBER: usize = 255;
+pub(in crate::api) const LONGEST_MEMBER: usize = 255;
 
 #[derive(Serialize)]
 struct MemberView<'a> {

@@ -18,8 +18,10 @@ use crate::image::{Attributes, Dialect, Image, Location, LocationChange, Patch, 
 use crate::policy::Rule;
 use crate::transfer::Transfers;
 
-const V20: &str = "application/openstack-images-v2.0-json-patch";
-const V21: &str = "application/openstack-images-v2.1-json-patch";
+/// The media type of the older dialect.
+pub(in crate::api) const V20: &str = "application/openstack-images-v2.0-json-patch";
+/// The media type of the newer dialect.
+pub(in crate::api) const V21: &str = "application/openstack-images-v2.1-json-patch";
 
 /// The body in one of the two dialects; the media type is looked at before a byte is read.
 pub(in crate::api) struct PatchBody(Patch);

@@ -22,18 +22,21 @@ pub(crate) enum PartSortKey {
 }
 
 impl PartSortKey {
+    /// Every key.
+    pub(crate) const ALL: [PartSortKey; 3] = [
+        PartSortKey::Name,
+        PartSortKey::CreatedAt,
+        PartSortKey::UpdatedAt,
+    ];
+
     /// The key of this name in a query.
     pub(crate) fn find(name: &str) -> Option<Self> {
-        [
-            PartSortKey::Name,
-            PartSortKey::CreatedAt,
-            PartSortKey::UpdatedAt,
-        ]
-        .into_iter()
-        .find(|key| key.as_sql() == name)
+        let mut all = PartSortKey::ALL.into_iter();
+        all.find(|key| key.as_sql() == name)
     }
 
-    fn as_sql(self) -> &'static str {
+    /// The column, which has the name of the key.
+    pub(crate) fn as_sql(self) -> &'static str {
         match self {
             PartSortKey::Name => "name",
             PartSortKey::CreatedAt => "created_at",
