@@ -71,10 +71,10 @@ parameters! {
         query "sort_dir" "One direction for all keys, or one for each." several(one_of(&DIRECTIONS));
         query "sort" "Keys with directions, `key:dir,key:dir`; not beside sort_key and sort_dir." sort();
         query "name" "The name. The value itself, `eq:value`, or a list `in:a,\"b,c\"`." any();
-        query "status" "The status, as name." like(&["active", "in:queued,active"]);
-        query "id" "The id, as name." any();
-        query "disk_format" "The disk format, as name." like(&["raw"]);
-        query "container_format" "The container format, as name." like(&["bare"]);
+        query "status" "The status; a value or a list of them, as for name." like(&["active", "in:queued,active"]);
+        query "id" "The id; a value or a list of them, as for name." any();
+        query "disk_format" "The disk format; a value or a list of them, as for name." like(&["raw"]);
+        query "container_format" "The container format; a value or a list of them, as for name." like(&["bare"]);
         query "visibility" "Only images of this visibility." or_all(&Visibility::ALL.map(Visibility::as_str));
         query "member_status" "Which images shared with the caller are listed."
             or_all(&MemberStatus::ALL.map(MemberStatus::as_str));

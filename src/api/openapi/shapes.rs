@@ -20,10 +20,16 @@ use record::Record;
 /// Every shape by its name, on a site that allows these formats.
 pub(super) fn shapes(images: &Images) -> Value {
     let wanted = image_request(images);
-    let patches = patches::shapes(&wanted);
-    let shapes = texts().into_iter().chain(of_images(images, wanted));
-    let shapes = shapes.chain(patches).chain(of_members_and_tasks());
-    object(shapes.chain(metadefs::shapes()).chain(site::shapes()))
+    let groups = [
+        texts(),
+        patches::shapes(&wanted),
+        of_images(images, wanted),
+        of_members(),
+        of_tasks(),
+        metadefs::shapes(),
+        site::shapes(),
+    ];
+    object(groups.into_iter().flatten())
 }
 
 type Shapes = Vec<(&'static str, Value)>;
@@ -61,76 +67,65 @@ fn image_request(images: &Images) -> Record {
 fn of_images(images: &Images, wanted: Record) -> Shapes {
     let any_text = json!({"type": ["string", "null"]});
     let shown = image_record(images)
+        .about("Any other key is an extra property.")
         // A record keeps a format that the site allows no longer.
         .with("disk_format", any_text.clone())
         .with("container_format", any_text)
+        .with("locations", list("Location"))
         .also(&["tags"], &json!({"uniqueItems": true}))
-        .with("locations", list("Location"));
-    let mut wanted = wanted.into_schema();
+        .into_answer(&["locations", "direct_url", "stores"]);
+    let mut wanted = wanted
+        .about("Any other key is an extra property and has a string.")
+        .into_schema();
     wanted["propertyNames"] = json!({"minLength": 1, "maxLength": NAME_MAX_CHARS});
+    let listed = page("images", "images", "Image").into_answer(&["next"]);
+    let metadata = json!({"type": "object", "properties": {"store": {"type": "string"}}});
+    let location = complete(json!({"url": {"type": "string"}, "metadata": metadata}));
     vec![
         ("ImageCreate", wanted),
-        (
-            "Image",
-            shown.into_answer(&["locations", "direct_url", "stores"]),
-        ),
-        (
-            "Images",
-            page("images", "images", "Image").into_answer(&["next"]),
-        ),
+        ("Image", shown),
+        ("Images", listed),
+        ("Location", location),
         ("Locations", list("Location")),
-        (
-            "Location",
-            json!({
-                "type": "object",
-                "required": ["url", "metadata"],
-                "properties": {
-                    "url": {"type": "string"},
-                    "metadata": {"type": "object", "properties": {"store": {"type": "string"}}},
-                },
-            }),
-        ),
     ]
 }
 
-fn of_members_and_tasks() -> Shapes {
+fn of_members() -> Shapes {
     let name = json!({"minLength": 1, "maxLength": LONGEST_MEMBER});
     let member = Record::of("member", records::member()).also(&["member_id"], &name);
-    let status = &member.properties()["status"];
-    let asked = |key: &str, schema: Value| json!({"type": "object", "required": [key], "properties": {key: schema}});
-    let member_request = asked("member", member.properties()["member_id"].clone());
-    let members = page("members", "members", "Member")
+    let listed = page("members", "members", "Member")
         .without("first")
         .without("next");
+    vec![
+        (
+            "MemberCreate",
+            complete(json!({"member": member.property("member_id")})),
+        ),
+        (
+            "MemberUpdate",
+            complete(json!({"status": member.property("status")})),
+        ),
+        ("Member", member.into_answer(&[])),
+        ("Members", listed.into_answer(&[])),
+    ]
+}
+
+fn of_tasks() -> Shapes {
     let task =
         |document| Record::of("task", document).with("owner", json!({"type": ["string", "null"]}));
+    let (whole, item) = (task(records::task()), task(records::task_in_list()));
+    // Rows as the reference service's database has them.
+    let known = ["id", "type", "status"].map(|key| (key, item.property(key)));
+    let rows = json!({"type": "array", "items": complete(object(known))});
     let not_always = ["expires_at", "image_id", "request_id", "user_id"];
-    let known = ["id", "type", "status"];
-    let of_image = known.map(|key| (key, task(records::task_in_list()).properties()[key].clone()));
     vec![
-        ("MemberCreate", member_request),
-        ("MemberUpdate", asked("status", status.clone())),
-        ("Member", member.into_answer(&[])),
-        ("Members", members.into_answer(&[])),
-        (
-            "TaskItem",
-            task(records::task_in_list()).into_answer(&not_always),
-        ),
-        ("Task", task(records::task()).into_answer(&not_always)),
+        ("TaskItem", item.into_answer(&not_always)),
+        ("Task", whole.into_answer(&not_always)),
         (
             "Tasks",
             page("tasks", "tasks", "TaskItem").into_answer(&["next"]),
         ),
-        // Rows as the reference service's database has them.
-        (
-            "ImageTasks",
-            closed(json!({
-                "tasks": {
-                    "type": "array",
-                    "items": {"type": "object", "required": known, "properties": object(of_image)},
-                },
-            })),
-        ),
+        ("ImageTasks", closed(json!({"tasks": rows}))),
     ]
 }
 
@@ -143,12 +138,19 @@ fn list(records: &str) -> Value {
     array(&shape(records))
 }
 
-/// An object with these properties and no others.
-fn closed(properties: Value) -> Value {
+/// An object that has all these properties, and perhaps others.
+fn complete(properties: Value) -> Value {
     let required: Vec<&String> = properties
         .as_object()
         .into_iter()
         .flat_map(Map::keys)
         .collect();
-    json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+/// An object that has all these properties and no others.
+fn closed(properties: Value) -> Value {
+    let mut object = complete(properties);
+    object["additionalProperties"] = false.into();
+    object
 }

@@ -81,36 +81,31 @@ fn of_answers() -> Shapes {
         list("MetadefObject"),
         list("MetadefTagName"),
     ]);
+    let namespace = namespace.about("Parts and attributes that are not set are left out.");
     let not_always = [&["display_name", "description", "owner"][..], &PARTS].concat();
-    let association = named("metadefs/resource_type", metadefs::resource_type());
-    let tag = named("metadefs/tag", metadefs::tag()).into_answer(&[]);
+    let object = of_object(map("MetadefProperty")).about(
+        "What a request leaves out of `required` and `properties` is left out of its answer too; whoever reads the \
+         object finds both.",
+    );
     // The link to the schema of objects has no slash before it, as in the reference service.
     let objects = page("metadefs/objects", "objects", "MetadefObject")
         .with("schema", json!({"type": "string"}));
+    let association = named("metadefs/resource_type", metadefs::resource_type());
+    let tag = named("metadefs/tag", metadefs::tag()).into_answer(&[]);
+    // A type of resource has a name and times, and nothing else, as a tag has.
+    let types = json!({"type": "array", "items": tag});
+    let namespaces = page("metadefs/namespaces", "namespaces", "Namespace");
     vec![
         ("Namespace", namespace.into_answer(&not_always)),
-        (
-            "Namespaces",
-            page("metadefs/namespaces", "namespaces", "Namespace").into_answer(&["next"]),
-        ),
-        // What a request leaves out of these is left out of its answer too; whoever reads the object finds both.
+        ("Namespaces", namespaces.into_answer(&["next"])),
         (
             "MetadefObject",
-            of_object(map("MetadefProperty")).into_answer(&[
-                "description",
-                "required",
-                "properties",
-            ]),
+            object.into_answer(&["description", "required", "properties"]),
         ),
         ("MetadefObjects", objects.into_answer(&["first", "next"])),
         (
             "MetadefProperties",
             closed(json!({"properties": map("MetadefNamedProperty")})),
-        ),
-        // A type of resource has a name and times, and nothing else, as a tag has.
-        (
-            "ResourceTypes",
-            closed(json!({"resource_types": {"type": "array", "items": tag.clone()}})),
         ),
         ("MetadefTag", tag),
         (
@@ -125,6 +120,7 @@ fn of_answers() -> Shapes {
             "Associations",
             closed(json!({"resource_type_associations": list("Association")})),
         ),
+        ("ResourceTypes", closed(json!({"resource_types": types}))),
     ]
 }
 

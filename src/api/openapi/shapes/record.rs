@@ -15,6 +15,7 @@ pub(super) struct Record {
     required: Vec<Value>,
     /// Those that are extra properties of an image, which may have them or not.
     extra: Vec<String>,
+    about: &'static str,
 }
 
 impl Record {
@@ -39,6 +40,7 @@ impl Record {
             },
             required,
             extra: Vec::new(),
+            about: "",
         };
         for (name, schema) in fields(properties) {
             let mut schema = fields(schema);
@@ -97,9 +99,20 @@ impl Record {
         self
     }
 
-    /// The properties.
-    pub(super) fn properties(&self) -> &Map<String, Value> {
-        &self.properties
+    /// The schema of a property.
+    pub(super) fn property(&self, name: &str) -> Value {
+        self.properties.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The schemas of all properties.
+    pub(super) fn into_properties(self) -> Map<String, Value> {
+        self.properties
+    }
+
+    /// Says what is to be known of the whole.
+    pub(super) fn about(mut self, about: &'static str) -> Self {
+        self.about = about;
+        self
     }
 
     /// The shape, with what the document requires.
@@ -107,6 +120,9 @@ impl Record {
         let mut schema = json!({"type": "object", "properties": self.properties, "additionalProperties": self.others});
         if !self.required.is_empty() {
             schema["required"] = self.required.into();
+        }
+        if !self.about.is_empty() {
+            schema["description"] = self.about.into();
         }
         schema
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::shape;
-use super::{Shapes, closed, list};
+use super::{Shapes, closed, complete, list};
 
 /// The shapes.
 pub(super) fn shapes() -> Shapes {
@@ -13,11 +13,7 @@ pub(super) fn shapes() -> Shapes {
 }
 
 fn of_the_service() -> Shapes {
-    let link = json!({
-        "type": "object",
-        "required": ["rel", "href"],
-        "properties": {"rel": {"type": "string"}, "href": {"type": "string"}},
-    });
+    let link = complete(json!({"rel": {"type": "string"}, "href": {"type": "string"}}));
     let own_link = closed(json!({"rel": {"const": "self"}, "href": {"type": "string"}}));
     let version = closed(json!({
         "id": {"type": "string", "pattern": "^v2\\.[0-9]+$"},
@@ -75,6 +71,11 @@ fn of_stores() -> Shapes {
         "type": {"const": "array"},
         "value": {"type": "array", "items": {"type": "string"}},
     }));
+    let detail = complete(json!({
+        "type": {"type": "string"},
+        "weight": {"description": "Heavier stores are read first.", "type": "integer"},
+        "properties": {"type": "object", "additionalProperties": true},
+    }));
     let amount = closed(json!({"usage": {"type": "integer"}, "limit": {"type": "integer"}}));
     vec![
         ("ImportInfo", closed(json!({"import-methods": methods}))),
@@ -90,23 +91,7 @@ fn of_stores() -> Shapes {
                 },
             }),
         ),
-        (
-            "StoreDetail",
-            json!({
-                "allOf": [
-                    shape("Store"),
-                    {
-                        "type": "object",
-                        "required": ["type", "weight", "properties"],
-                        "properties": {
-                            "type": {"type": "string"},
-                            "weight": {"description": "Heavier stores are read first.", "type": "integer"},
-                            "properties": {"type": "object", "additionalProperties": true},
-                        },
-                    },
-                ],
-            }),
-        ),
+        ("StoreDetail", json!({"allOf": [shape("Store"), detail]})),
         ("Stores", closed(json!({"stores": list("Store")}))),
         (
             "StoresDetail",
