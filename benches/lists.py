@@ -2,6 +2,7 @@
 """How long a page of 100 images takes, out of catalogs of different sizes, and how much memory the server has.
 
     benches/lists.py [IMAGES...]      1000 100000 1000000 when none is given; a million takes minutes to make, once
+    benches/lists.py rate             how many lists of 100 out of 300 images a second, by wrk
 
 Needs the release build. Catalogs are made under target/bench/lists and kept there: the server makes the tables, then this
 script fills them, with owners, names, formats, tags and properties from rare to common. Each list is asked for 100 times over a
@@ -90,6 +91,11 @@ def fill(path, count):
         if len(rows["images"]) == 50_000:
             write()
     write()
+    database.execute(
+        "INSERT INTO project_usage (project, bytes, reserved_bytes, images, uploads) SELECT COALESCE(i.owner, ''),"
+        " SUM(CASE WHEN l.image_id IS NULL THEN 0 ELSE i.size END), 0, COUNT(*), 0"
+        " FROM images i LEFT JOIN image_locations l ON l.image_id = i.id GROUP BY 1")
+    database.commit()
     database.close()
 
 
@@ -125,6 +131,10 @@ class Server:
     def rss_mib(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+    def cpu_seconds(self):
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self):
         self.process.terminate()
@@ -200,10 +210,38 @@ def measure(count):
     return results, before, after
 
 
+def rate():
+    """Three rounds of ten seconds for each caller, by one thread of wrk on the same machine."""
+    folder = HOME / "rate"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    Server(folder).stop()
+    fill(folder / "catalog.sqlite", 300)
+    server = Server(folder)
+    print("| caller | lists/s, 8 connections | CPU of Oriel, ms a list |\n| --- | --- | --- |")
+    for caller in ("admin", "many"):
+        server.get("/v2/images?limit=100", caller)
+        rates, costs = [], []
+        for _ in range(3):
+            before = server.cpu_seconds()
+            out = subprocess.run(
+                ["wrk", "-t1", "-c8", "-d10s", "-H", f"X-Auth-Token: {caller}",
+                 f"http://127.0.0.1:{server.connection.port}/v2/images?limit=100"], capture_output=True, text=True, check=True).stdout
+            if "Non-2xx" in out:
+                raise SystemExit(out)
+            rates.append(float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]))
+            costs.append(1000 * (server.cpu_seconds() - before) / int(re.search(r"(\d+) requests in", out)[1]))
+        print(f"| {caller} | {sorted(rates)[1]:,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) | {sorted(costs)[1]:.2f} |")
+    server.stop()
+
+
 def main():
-    counts = [int(text) for text in sys.argv[1:]] or [1_000, 100_000, 1_000_000]
     if not ORIEL.exists():
         raise SystemExit(f"{ORIEL} is not there: cargo build --release")
+    if sys.argv[1:] == ["rate"]:
+        rate()
+        return
+    counts = [int(text) for text in sys.argv[1:]] or [1_000, 100_000, 1_000_000]
     measured = {count: measure(count) for count in counts}
     print("| caller | list of 100 | " + " | ".join(f"{count:,}: p50, p99 ms (found)" for count in counts) + " |")
     print("| --- | --- |" + " --- |" * len(counts))
