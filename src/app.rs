@@ -69,7 +69,7 @@ impl App {
         let embedded = start_embedded(&config).await?;
         let stores = Arc::new(connect_stores(&config, embedded.as_ref(), &metrics).await?);
         let catalog = Catalog::open(
-            &config.catalog.path,
+            &config.catalog.database,
             config.catalog.cache_entries,
             config.catalog.cache_size.bytes(),
             Arc::clone(&metrics),

@@ -8,6 +8,7 @@
 
 mod cache;
 mod db;
+mod follower;
 mod garbage;
 mod images;
 mod leases;
@@ -18,17 +19,19 @@ mod metadefs;
 mod rows;
 mod status;
 mod tasks;
+#[cfg(test)]
+mod testing;
 mod uploads;
 mod usage;
 
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::config::Database;
 use crate::image::{Denial, Image, ImageId, InvalidTransition, Micros};
 use crate::telemetry::metrics::Metrics;
 pub(crate) use garbage::{Garbage, OpenParts};
@@ -42,7 +45,7 @@ pub(crate) use metadefs::{
     Loaded, NamespacePage, NamespaceSortKey, OnExisting, PartPage, PartSortKey,
 };
 pub(crate) use tasks::{Task, TaskPage, TaskSortKey};
-pub(crate) use uploads::{Formats, Intent, NewUpload, Reserved, Upload};
+pub(crate) use uploads::{Abandoned, Formats, Intent, NewUpload, Reserved, Upload};
 
 /// What lies beneath an error.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -122,6 +125,9 @@ pub(crate) enum Error {
     /// The record is no longer what the request was about.
     #[error("the image was changed by another request")]
     Changed,
+    /// A text has a character that the database cannot keep.
+    #[error("a text must not contain U+0000, which the database of this site cannot keep")]
+    NulInText,
     /// The database does not answer now; the same call may work later.
     #[error("the catalog is not available")]
     Unavailable(#[source] Cause),
@@ -155,30 +161,39 @@ pub(crate) struct Catalog {
     /// Held while records are read that are large together, so that these are one at a time in memory.
     large_reads: Arc<Semaphore>,
     writes: TaskTracker,
+    /// Where other processes write as well.
+    follower: Option<Arc<follower::Follower>>,
     node: Arc<str>,
     leases: Arc<leases::Leases>,
     metrics: Arc<Metrics>,
 }
 
 impl Catalog {
-    /// Opens (or makes) the SQLite catalog at `path`, brings its tables up to date and takes it for this process alone.
+    /// Opens the catalog's database and brings its tables up to date. A file is made when it is missing, and taken for this
+    /// process alone.
     ///
     /// `cache_entries` bounds the number of records kept in memory, `cache_bytes` what they take.
     ///
     /// # Errors
-    /// When the file cannot be opened, another process holds it, or a migration fails.
+    /// When the database cannot be opened, it is another program's, another process holds the file, or a migration fails.
     pub(crate) async fn open(
-        path: &Path,
+        database: &Database,
         cache_entries: usize,
         cache_bytes: u64,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let db = db::Db::open(path).await?;
+        let db = db::Db::open(database).await?;
+        let cache = Arc::new(cache::Cache::new(cache_entries, cache_bytes));
+        let follower = db.feed().map(|feed| {
+            let follower = follower::Follower::start(feed, Arc::clone(&cache), &TaskTracker::new());
+            Arc::new(follower)
+        });
         Ok(Self {
             db: Arc::new(db),
-            cache: Arc::new(cache::Cache::new(cache_entries, cache_bytes)),
+            cache,
             large_reads: Arc::new(Semaphore::new(1)),
             writes: TaskTracker::new(),
+            follower,
             node: uuid::Uuid::new_v4().to_string().into(),
             leases: Arc::default(),
             metrics,
@@ -197,17 +212,44 @@ impl Catalog {
     pub(crate) async fn close(&self) {
         self.writes.close();
         self.writes.wait().await;
+        if let Some(follower) = &self.follower {
+            follower.stop();
+        }
         self.db.close().await;
     }
 
     /// Commits and leaves the record in the cache as the commit left it in the database.
     async fn commit(&self, mut tx: db::WriteTx, id: &ImageId) -> Result<Option<Arc<Image>>> {
         let image = rows::load(&mut tx, id).await?.map(Arc::new);
-        let committed = tx.commit().await;
-        self.cache
-            .written(id, image.clone().filter(|_| committed.is_ok()));
-        committed?;
+        self.commit_as(tx, id, image.clone()).await?;
         Ok(image)
+    }
+
+    /// Commits what leaves an image so; `None` when it is gone.
+    async fn commit_as(
+        &self,
+        mut tx: db::WriteTx,
+        id: &ImageId,
+        image: Option<Arc<Image>>,
+    ) -> Result<()> {
+        tx.announce(id.as_str()).await?;
+        let committed = tx.commit().await;
+        // Where others write, one of them may have done so since the commit.
+        let is_known = committed.is_ok() && self.follower.is_none();
+        self.cache.written(id, image.filter(|_| is_known));
+        committed
+    }
+
+    /// A record in memory, if it is there and as new as this call.
+    async fn cached(&self, id: &ImageId) -> Result<Option<Arc<Image>>> {
+        let cached = self.cache.get(id);
+        match &self.follower {
+            Some(follower) if cached.is_some() => {
+                follower.catch_up().await?;
+                Ok(self.cache.get(id))
+            }
+            _ => Ok(cached),
+        }
     }
 
     /// Runs a write to its end even when the caller goes away.
@@ -231,4 +273,10 @@ pub(crate) fn now() -> Micros {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The moment of a change, after the one before: lists tell by it whether a record in memory is the one they found, also when
+/// a clock is set back or servers' clocks differ.
+fn after(before: Micros) -> Micros {
+    now().max(before.saturating_add(1))
 }

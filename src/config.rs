@@ -32,7 +32,7 @@ mod watched;
 use read::{Findings, Section};
 
 pub use auth::{AuthMode, NoAuth, Tokens};
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Database};
 pub use cors::Cors;
 pub use embedded::Embedded;
 pub use fault::{Fault, Faults};

@@ -42,7 +42,7 @@ mod transfer;
 pub use app::{App, ROUTES, Route};
 pub use auth::tokens::hash as hash_of_token;
 pub use cli::run;
-pub use config::Config;
+pub use config::{Config, Database};
 pub use embedded::EmbeddedStore;
 pub use metadef::builtin;
 pub use policy::Rule;

@@ -132,6 +132,7 @@ impl Error {
                 | catalog::Error::Protected
                 | catalog::Error::Denied(_)
                 | catalog::Error::Changed
+                | catalog::Error::NulInText
                 | catalog::Error::FormatsMissing
                 | catalog::Error::NotShared
                 | catalog::Error::TooManyMembers { .. }

@@ -84,6 +84,20 @@ impl Cache {
         }
     }
 
+    /// The record is no longer what was kept.
+    pub(super) fn forget(&self, id: &ImageId) {
+        self.written(id, None);
+    }
+
+    /// Nothing that was kept is known to be so any more.
+    pub(super) fn forget_all(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.records.retain(|_, image| {
+            self.release(image);
+            false
+        });
+    }
+
     /// Makes room for a record; false when it is not to be kept. What is reserved counts before it is there, so that
     /// records kept at once do not pass the bound together.
     fn reserve(&self, image: &Image) -> bool {

@@ -1,49 +1,84 @@
 //! The database behind a few types: connections and transactions, statements with their values, rows.
 //!
-//! The rest of the catalog writes SQL that any of the databases takes; where they differ, the words come from here. Drivers
-//! and what only they know stand in the modules below.
+//! The rest of the catalog writes SQL that any of the databases takes; where they differ, the [`Words`] come from here.
+//! Drivers and what only they know stand in the modules below, one for each database.
 
+mod postgres;
 mod sqlite;
 mod statement;
+mod words;
 
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub(super) use sqlite::{IN_THIS_ORDER, by_index};
+pub(super) use postgres::{Feed, News};
 pub(super) use statement::{Builder, Row, Value, query};
+pub(super) use words::Words;
 
 use super::{Error, Result};
+use crate::config::Database;
 
 /// A database that is open, its tables as this release has them.
 pub(super) struct Db {
-    pools: sqlite::Pools,
+    pools: Pools,
     /// Whether the last write found the database full or broken.
     writes_fail: AtomicBool,
 }
 
+enum Pools {
+    Sqlite(sqlite::Pools),
+    Postgres(postgres::Pool),
+}
+
 impl Db {
-    /// Opens the file at `path`, or makes it.
-    pub(super) async fn open(path: &Path) -> anyhow::Result<Self> {
+    /// Opens the database, or makes it where it is a file.
+    pub(super) async fn open(at: &Database) -> anyhow::Result<Self> {
+        let pools = match at {
+            Database::Sqlite(path) => Pools::Sqlite(sqlite::Pools::open(path).await?),
+            Database::Postgres(url) => Pools::Postgres(postgres::Pool::open(url).await?),
+        };
         Ok(Self {
-            pools: sqlite::Pools::open(path).await?,
+            pools,
             writes_fail: AtomicBool::new(false),
         })
     }
 
+    /// Whether no other process can have the database open.
+    pub(super) fn is_exclusive(&self) -> bool {
+        matches!(self.pools, Pools::Sqlite(_))
+    }
+
+    /// What other processes change; `None` where there are none.
+    pub(super) fn feed(&self) -> Option<Feed> {
+        match &self.pools {
+            Pools::Sqlite(_) => None,
+            Pools::Postgres(pool) => Some(pool.feed()),
+        }
+    }
+
     /// A connection for reading. Each of its statements reads the last commit before it.
     pub(super) async fn read(&self) -> Result<Connection> {
-        Ok(Connection(self.pools.read().await?))
+        Ok(match &self.pools {
+            Pools::Sqlite(pools) => Connection::Sqlite(pools.read().await?),
+            Pools::Postgres(pool) => Connection::Postgres(pool.read().await?),
+        })
     }
 
     /// The same, with all of its statements reading one commit.
     pub(super) async fn snapshot(&self) -> Result<Connection> {
-        Ok(Connection(self.pools.snapshot().await?))
+        Ok(match &self.pools {
+            Pools::Sqlite(pools) => Connection::Sqlite(pools.snapshot().await?),
+            Pools::Postgres(pool) => Connection::Postgres(pool.snapshot().await?),
+        })
     }
 
-    /// Begins a transaction that writes. What it has read stays true to its end.
+    /// Begins a transaction that writes. What it has read stays true to its end where there is one writer; elsewhere it
+    /// locks the rows that decide ([`statement::Query::locking`]), always in the order image, upload, usage.
     pub(super) async fn write(&self) -> Result<WriteTx> {
-        Ok(WriteTx(Connection(self.pools.write().await?)))
+        Ok(WriteTx(match &self.pools {
+            Pools::Sqlite(pools) => Connection::Sqlite(pools.write().await?),
+            Pools::Postgres(pool) => Connection::Postgres(pool.write().await?),
+        }))
     }
 
     /// Remembers whether writes succeed.
@@ -55,8 +90,8 @@ impl Db {
         }
     }
 
-    /// Asks for a sign of life. A database that is full still answers questions, so after a write that failed the sign is
-    /// a write, as large as those of requests.
+    /// Asks for a sign of life. A database that is full, or a standby, still answers questions, so after a write that failed
+    /// the sign is a write, where that matters as large as those of requests.
     pub(super) async fn ping(&self) -> Result<()> {
         if !self.writes_fail.load(Ordering::Relaxed) {
             query("SELECT 1").execute(&mut self.read().await?).await?;
@@ -69,28 +104,55 @@ impl Db {
 
     async fn write_sign(&self) -> Result<()> {
         let mut tx = self.write().await?;
-        query(sqlite::WRITE_SIGN).execute(&mut tx).await?;
+        query(tx.words().write_sign).execute(&mut tx).await?;
         tx.commit().await
     }
 
     pub(super) async fn close(&self) {
-        self.pools.close().await;
+        match &self.pools {
+            Pools::Sqlite(pools) => pools.close().await,
+            Pools::Postgres(pool) => pool.close().await,
+        }
     }
 }
 
 /// A connection in use.
-pub(super) struct Connection(sqlite::Connection);
+pub(super) enum Connection {
+    Sqlite(sqlite::Connection),
+    Postgres(postgres::Connection),
+}
+
+impl Connection {
+    /// What this database says in its own way.
+    pub(super) fn words(&self) -> &'static Words {
+        match self {
+            Connection::Sqlite(_) => &sqlite::WORDS,
+            Connection::Postgres(_) => &postgres::WORDS,
+        }
+    }
+}
 
 /// A transaction that writes; rolled back unless it is committed.
 pub(super) struct WriteTx(Connection);
 
 impl WriteTx {
+    /// Tells the other processes, with the commit, that an image is no longer what they may remember.
+    pub(super) async fn announce(&mut self, image: &str) -> Result<()> {
+        match &mut self.0 {
+            Connection::Sqlite(_) => Ok(()),
+            Connection::Postgres(tx) => tx.announce(image).await,
+        }
+    }
+
     /// Makes what was written true, for all and for good.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; whether it was committed is then not known.
     pub(super) async fn commit(self) -> Result<()> {
-        self.0.0.commit().await
+        match self.0 {
+            Connection::Sqlite(tx) => tx.commit().await,
+            Connection::Postgres(tx) => tx.commit().await,
+        }
     }
 }
 
@@ -120,10 +182,17 @@ pub(super) fn taken(e: Error) -> Error {
 impl From<sqlx::Error> for Error {
     fn from(e: sqlx::Error) -> Self {
         match e {
-            sqlx::Error::Database(ref fault) if sqlite::is_passing(&**fault) => {
+            sqlx::Error::Database(ref fault)
+                if sqlite::is_passing(&**fault) || postgres::is_passing(&**fault) =>
+            {
                 Error::Unavailable(e.into())
             }
+            sqlx::Error::Database(ref fault) if postgres::is_nul_in_text(&**fault) => {
+                Error::NulInText
+            }
             sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::BeginFailed
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Error::Unavailable(e.into()),

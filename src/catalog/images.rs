@@ -9,7 +9,7 @@ use super::rows;
 use super::rows::signed;
 use super::status::{self, Facts};
 use super::usage::{self, Delta};
-use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, now};
+use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, after, now};
 use crate::image::{
     Attributes, Image, ImageId, InvalidTransition, Location, ProjectId, Status, StoreId,
 };
@@ -50,7 +50,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::Unavailable`] when the record is not cached and the database does not answer.
     pub(crate) async fn find_image(&self, id: &ImageId) -> Result<Option<Arc<Image>>> {
-        if let Some(image) = self.cache.get(id) {
+        if let Some(image) = self.cached(id).await? {
             self.metrics.cache_hit();
             return Ok(Some(image));
         }
@@ -90,9 +90,9 @@ impl Catalog {
             let owner = image.owner.as_ref().map(ProjectId::as_str);
             let usage = usage::change(&mut tx, owner, Delta::IMAGE).await?;
             limits.check_images(owner, usage)?;
-            tx.commit().await?;
             let image = Arc::new(image);
-            this.cache.written(&image.id, Some(Arc::clone(&image)));
+            this.commit_as(tx, &image.id, Some(Arc::clone(&image)))
+                .await?;
             Ok(image)
         })
         .await
@@ -111,21 +111,20 @@ impl Catalog {
         let (this, id) = (self.clone(), id.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let mut image = rows::load(&mut tx, &id).await?.ok_or(Error::Missing)?;
-            let after = match change(&image) {
-                Ok(after) => after,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
+            let mut image = rows::lock(&mut tx, &id).await?.ok_or(Error::Missing)?;
             let Change {
                 attributes,
                 given_up,
-            } = after;
+            } = match change(&image) {
+                Ok(change) => change,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
             if attributes == Attributes::of(&image) && given_up.is_empty() {
                 return Ok(Ok((Arc::new(image), Vec::new())));
             }
             let (before, owner) = (Attributes::of(&image), image.owner.clone());
             attributes.write_to(&mut image);
-            image.updated_at = now();
+            image.updated_at = after(image.updated_at);
             update(&mut tx, &before, &image).await?;
             usage::change_owner(&mut tx, owner.as_ref(), &image).await?;
             let mut garbage = Vec::with_capacity(given_up.len());
@@ -155,7 +154,7 @@ impl Catalog {
         };
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let image = rows::load(&mut tx, &id).await?.ok_or(Error::Missing)?;
+            let image = rows::lock(&mut tx, &id).await?.ok_or(Error::Missing)?;
             judge(&image)?;
             if image.status == to {
                 return Ok(());
@@ -180,7 +179,7 @@ impl Catalog {
         let (this, id, store) = (self.clone(), id.clone(), store.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let image = rows::load(&mut tx, &id).await?.ok_or(Error::Missing)?;
+            let image = rows::lock(&mut tx, &id).await?.ok_or(Error::Missing)?;
             judge(&image)?;
             if image.status != Status::Active {
                 return Err(InvalidTransition {
@@ -198,7 +197,7 @@ impl Catalog {
                 .cloned()
                 .ok_or(Error::Missing)?;
             query("UPDATE images SET updated_at = $1 WHERE id = $2")
-                .bind(now())
+                .bind(after(image.updated_at))
                 .bind(id.as_str())
                 .execute(&mut tx)
                 .await?;
@@ -216,18 +215,13 @@ impl Catalog {
     /// What `judge` says; [`Error::Missing`], [`Error::Protected`], or a status that may not be deleted.
     pub(crate) async fn delete_image(&self, id: &ImageId, judge: Judge) -> Result<Vec<Garbage>> {
         let (this, id) = (self.clone(), id.clone());
-        self.detached(async move {
-            let result = this.delete_in_transaction(&id, judge).await;
-            // Also after an error: a commit that failed half-way leaves the state unknown.
-            this.cache.written(&id, None);
-            result
-        })
-        .await
+        self.detached(async move { this.delete_in_transaction(&id, judge).await })
+            .await
     }
 
     async fn delete_in_transaction(&self, id: &ImageId, judge: Judge) -> Result<Vec<Garbage>> {
         let mut tx = self.db.write().await?;
-        let image = rows::load(&mut tx, id).await?.ok_or(Error::Missing)?;
+        let image = rows::lock(&mut tx, id).await?.ok_or(Error::Missing)?;
         judge(&image)?;
         if image.protected {
             return Err(Error::Protected);
@@ -251,7 +245,7 @@ impl Catalog {
             super::garbage::insert(&mut tx, &item, now()).await?;
             garbage.push(item);
         }
-        tx.commit().await?;
+        self.commit_as(tx, id, None).await?;
         Ok(garbage)
     }
 }

@@ -268,8 +268,8 @@ pub(crate) enum Direction {
 impl Direction {
     fn as_sql(self) -> &'static str {
         match self {
-            Direction::Ascending => " ASC",
-            Direction::Descending => " DESC",
+            Direction::Ascending => " ASC NULLS FIRST",
+            Direction::Descending => " DESC NULLS LAST",
         }
     }
 }

@@ -159,7 +159,7 @@ impl Catalog {
 
 /// The record as judged, which has a member list in use only while it is shared.
 async fn shared_image(tx: &mut Connection, id: &ImageId, judge: Judge) -> Result<Image> {
-    let image = rows::load(tx, id).await?.ok_or(Error::Missing)?;
+    let image = rows::lock(tx, id).await?.ok_or(Error::Missing)?;
     judge(&image)?;
     if image.visibility == Visibility::Shared {
         Ok(image)

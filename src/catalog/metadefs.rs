@@ -196,6 +196,7 @@ impl Catalog {
         let mut tx = self.db.write().await?;
         let row = query("SELECT * FROM metadef_namespaces WHERE id = $1")
             .bind(id)
+            .locking(&tx)
             .fetch_optional(&mut tx)
             .await?;
         let namespace = namespace_of(&row.ok_or(Error::NoNamespace)?)?;

@@ -7,20 +7,29 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::db::{Builder, Connection};
+use super::db::{Builder, Connection, Words, query};
 use super::{Error, Result};
 use crate::image::{Image, ImageId, Location, Micros};
 
 /// A record as an array, in the order of [`Record`].
-const RECORD: &str = "json_array(i.id, i.name, i.status, i.visibility, i.owner, i.protected, i.os_hidden, i.disk_format, \
-    i.container_format, i.min_disk, i.min_ram, i.size, i.virtual_size, i.checksum, i.os_hash_algo, i.os_hash_value, \
-    i.created_at, i.updated_at, \
-    (SELECT json_group_array(t.value) FROM image_tags t WHERE t.image_id = i.id), \
-    (SELECT json_group_array(json_array(p.name, p.value)) FROM image_properties p WHERE p.image_id = i.id), \
-    (SELECT json_group_array(json_array(l.position, l.store, l.object_key, l.etag)) FROM image_locations l \
-       WHERE l.image_id = i.id), \
-    (SELECT json_group_array(m.member_id) FROM image_members m \
-       WHERE m.image_id = i.id AND i.visibility = 'shared'))";
+fn record(words: &Words) -> String {
+    let (array, rows) = (words.json_array, words.json_of_rows);
+    format!(
+        "{array}(i.id, i.name, i.status, i.visibility, i.owner, CAST(i.protected AS INTEGER), \
+         CAST(i.os_hidden AS INTEGER), i.disk_format, i.container_format, i.min_disk, i.min_ram, i.size, i.virtual_size, \
+         i.checksum, i.os_hash_algo, i.os_hash_value, i.created_at, i.updated_at, \
+         (SELECT {tags} FROM image_tags t WHERE t.image_id = i.id), \
+         (SELECT {properties} FROM image_properties p WHERE p.image_id = i.id), \
+         (SELECT {locations} FROM image_locations l WHERE l.image_id = i.id), \
+         (SELECT {members} FROM image_members m WHERE m.image_id = i.id AND i.visibility = 'shared'))",
+        tags = rows("t.value"),
+        properties = rows(&format!("{array}(p.name, p.value)")),
+        locations = rows(&format!(
+            "{array}(l.position, l.store, l.object_key, l.etag)"
+        )),
+        members = rows("m.member_id"),
+    )
+}
 
 /// What of a record has no narrow bound of its own, in bytes; [`Image::text_bytes`] of a record that is not read yet.
 const TEXT_BYTES: &str = "(\
@@ -109,10 +118,26 @@ pub(super) async fn load(db: &mut Connection, id: &ImageId) -> Result<Option<Ima
     Ok(load_all(db, &[id]).await?.pop())
 }
 
+/// The same, held by this transaction, so that what it says stays true to the end.
+pub(super) async fn lock(tx: &mut Connection, id: &ImageId) -> Result<Option<Image>> {
+    hold(tx, id.as_str()).await?;
+    load(tx, id).await
+}
+
+/// Holds an image's row where others could write it; everything that belongs to an image is written under it.
+pub(super) async fn hold(tx: &mut Connection, id: &str) -> Result<()> {
+    if !tx.words().locking.is_empty() {
+        let row = query("SELECT id FROM images WHERE id = $1").bind(id);
+        row.locking(tx).fetch_optional(tx).await?;
+    }
+    Ok(())
+}
+
 /// The live ones of these images, in any order.
 pub(super) async fn load_all(db: &mut Connection, ids: &[&ImageId]) -> Result<Vec<Image>> {
-    let mut query = Builder::new("SELECT json_group_array(");
-    query.push(RECORD).push(") AS records");
+    let words = db.words();
+    let records = (words.json_of_rows)(&record(words));
+    let mut query = Builder::new(format!("SELECT CAST({records} AS TEXT) AS records"));
     push_of_images(&mut query, ids);
     let row = query.build().fetch_one(db).await?;
     let records: Vec<Record> = serde_json::from_str(row.get("records")?).map_err(bad_row)?;
@@ -124,8 +149,9 @@ pub(super) async fn text_bytes(
     db: &mut Connection,
     ids: &[&ImageId],
 ) -> Result<HashMap<String, u64>> {
-    let mut query = Builder::new("SELECT json_group_array(json_array(i.id, ");
-    query.push(TEXT_BYTES).push(")) AS sizes");
+    let words = db.words();
+    let sizes = (words.json_of_rows)(&format!("{}(i.id, {TEXT_BYTES})", words.json_array));
+    let mut query = Builder::new(format!("SELECT CAST({sizes} AS TEXT) AS sizes"));
     push_of_images(&mut query, ids);
     let row = query.build().fetch_one(db).await?;
     let sizes: Vec<(String, u64)> = serde_json::from_str(row.get("sizes")?).map_err(bad_row)?;

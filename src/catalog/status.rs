@@ -31,7 +31,10 @@ pub(super) async fn change(
     let now = now();
     let mut query = Builder::new("UPDATE images SET status = ");
     query.push_bind(to.as_str());
-    query.push(", updated_at = ").push_bind(now);
+    // After the change before it, whatever the clock says; see `catalog::after`.
+    query.push(", updated_at = CASE WHEN updated_at < ");
+    query.push_bind(now).push(" THEN ").push_bind(now);
+    query.push(" ELSE updated_at + 1 END");
     if to == Status::Deleted {
         query.push(", deleted_at = ").push_bind(now);
     }

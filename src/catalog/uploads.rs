@@ -7,17 +7,20 @@
 //! A row exists as long as an attempt does. Its lease says that somebody works on it; a row whose lease ran out, or
 //! whose process is gone, belongs to whoever finds it.
 
+mod abandoned;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::db::{Connection, Row, query};
+use super::db::{Builder, Connection, Row, query};
 use super::rows::{self, bad_row, signed};
 use super::status::{self, Facts};
 use super::usage::{self, Delta, Usage};
-use super::{Catalog, Error, Garbage, Judge, Limits, Micros, OpenParts, Result, now};
+use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, now};
 use crate::image::{AttemptId, DataFacts, Image, ImageId, ProjectId, Status, StoreId};
+pub(crate) use abandoned::Abandoned;
 
 /// How long after it was given up a store may still carry out a request to publish an object: one that timed out here,
 /// or whose sender was killed. Longer than any store holds on to a request.
@@ -112,7 +115,7 @@ impl Catalog {
         self.detached(async move {
             let lease = this.leases.begin(&new.attempt, new.lease);
             let mut tx = this.db.write().await?;
-            let image = rows::load(&mut tx, &new.image).await?.ok_or(Error::Missing)?;
+            let image = rows::lock(&mut tx, &new.image).await?.ok_or(Error::Missing)?;
             judge(&image)?;
             image.status.check_transition(Status::Saving)?;
             if !image.missing_formats().is_empty() {
@@ -122,20 +125,16 @@ impl Catalog {
             status::change(&mut tx, &new.image, from, to, Facts::Cleared).await?;
             let owner = image.owner.as_ref().map(ProjectId::as_str);
             let reserve = signed(new.reserve);
-            query(
-                "INSERT INTO uploads (attempt_id, image_id, owner, node, store, object_key, lease_until, \
-                 reserved_bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            )
-            .bind(new.attempt.as_str())
-            .bind(new.image.as_str())
-            .bind(owner)
-            .bind(&*this.node)
-            .bind(new.store.as_str())
-            .bind(&new.key)
-            .bind(lease_end(new.lease))
-            .bind(reserve)
-            .execute(&mut tx)
-            .await?;
+            let mut row = Builder::new(
+                "INSERT INTO uploads (attempt_id, image_id, owner, node, store, object_key, reserved_bytes, lease_until) \
+                 VALUES (",
+            );
+            let texts = [new.attempt.as_str(), new.image.as_str()];
+            row.push_list(texts).push(", ").push_bind(owner).push(", ");
+            row.push_list([&*this.node, new.store.as_str(), &new.key]);
+            row.push(", ").push_bind(reserve).push(", ");
+            push_lease_end(&mut row, &tx, new.lease).push(")");
+            row.build().execute(&mut tx).await?;
             let usage = usage::change(&mut tx, owner, Delta::upload(reserve)).await?;
             new.limits.check_bytes(owner, usage, new.reserve)?;
             new.limits.check_uploading(owner, usage)?;
@@ -149,16 +148,16 @@ impl Catalog {
     /// Moves the end of the lease.
     ///
     /// # Errors
-    /// [`Error::LeaseLost`] when the row is gone.
+    /// [`Error::LeaseLost`] when the row is gone, or another process has taken it.
     pub(crate) async fn renew_lease(&self, attempt: &AttemptId, lease: Duration) -> Result<()> {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let renewed = query("UPDATE uploads SET lease_until = $1 WHERE attempt_id = $2")
-                .bind(lease_end(lease))
-                .bind(attempt.as_str())
-                .execute(&mut tx)
-                .await?;
+            let mut row = Builder::new("UPDATE uploads SET lease_until = ");
+            push_lease_end(&mut row, &tx, lease);
+            row.push(" WHERE attempt_id = ").push_bind(attempt.as_str());
+            row.push(" AND node = ").push_bind(&*this.node);
+            let renewed = row.build().execute(&mut tx).await?;
             tx.commit().await?;
             if renewed == 0 {
                 return Err(Error::LeaseLost);
@@ -184,7 +183,7 @@ impl Catalog {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let (owner, usage) = set_reserved(&mut tx, &attempt, bytes).await?;
+            let (owner, usage) = this.set_reserved(&mut tx, &attempt, bytes).await?;
             let owner = owner.as_deref();
             if let Err(full) = limits.check_bytes(owner, usage, bytes) {
                 let waits = has_later(&mut tx, owner, &attempt).await?;
@@ -196,7 +195,7 @@ impl Catalog {
             }
             let room = limits.room(usage);
             let ahead = room.map_or(ahead, |room| ahead.min(room / SHARE_OF_ROOM));
-            set_reserved(&mut tx, &attempt, bytes + ahead).await?;
+            this.set_reserved(&mut tx, &attempt, bytes + ahead).await?;
             tx.commit().await?;
             Ok(Reserved::Bytes(bytes + ahead))
         })
@@ -211,11 +210,13 @@ impl Catalog {
         let (this, attempt, upload_id) = (self.clone(), attempt.clone(), upload_id.to_owned());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let noted = query("UPDATE uploads SET upload_id = $1 WHERE attempt_id = $2")
-                .bind(upload_id)
-                .bind(attempt.as_str())
-                .execute(&mut tx)
-                .await?;
+            let noted =
+                query("UPDATE uploads SET upload_id = $1 WHERE attempt_id = $2 AND node = $3")
+                    .bind(upload_id)
+                    .bind(attempt.as_str())
+                    .bind(&*this.node)
+                    .execute(&mut tx)
+                    .await?;
             tx.commit().await?;
             if noted == 0 {
                 Err(Error::LeaseLost)
@@ -242,7 +243,7 @@ impl Catalog {
             let text = serde_json::to_string(&intent).map_err(bad_row)?;
             let mut tx = this.db.write().await?;
             let size = intent.facts.size;
-            let (owner, usage) = set_reserved(&mut tx, &attempt, size).await?;
+            let (owner, usage) = this.set_reserved(&mut tx, &attempt, size).await?;
             limits.check_bytes(owner.as_deref(), usage, size)?;
             let row =
                 query("UPDATE uploads SET intent = $1 WHERE attempt_id = $2 RETURNING image_id")
@@ -276,7 +277,7 @@ impl Catalog {
         let (this, attempt, intent) = (self.clone(), attempt.clone(), intent.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let upload = take(&mut tx, &attempt).await?.ok_or(Error::LeaseLost)?;
+            let upload = this.take(&mut tx, &attempt).await?.ok_or(Error::LeaseLost)?;
             let Intent { facts, judged_as } = intent;
             let (from, to) = (Status::Saving, Status::Active);
             status::change(&mut tx, &upload.image, from, to, Facts::Set(&facts)).await?;
@@ -314,7 +315,7 @@ impl Catalog {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let Some(upload) = take(&mut tx, &attempt).await? else {
+            let Some(upload) = this.take(&mut tx, &attempt).await? else {
                 this.leases.end(&attempt);
                 return Ok(None);
             };
@@ -344,60 +345,6 @@ impl Catalog {
         })
         .await
     }
-
-    /// Attempts nobody works on: their lease ran out, or their process is gone. This process holds the database alone,
-    /// so a row of another process is a dead one's.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub(crate) async fn list_abandoned_uploads(&self) -> Result<Vec<Upload>> {
-        let rows = query("SELECT * FROM uploads ORDER BY lease_until")
-            .fetch_all(&mut self.db.read().await?)
-            .await?;
-        let mut abandoned = Vec::new();
-        for row in &rows {
-            let upload = upload_of(row)?;
-            let lapsed = match self.leases.has_lapsed(&upload.attempt) {
-                Some(lapsed) => lapsed,
-                // One process holds the file, so every other has ended.
-                None => {
-                    row.get::<String>("node")? != *self.node
-                        || row.get::<Micros>("lease_until")? < now()
-                }
-            };
-            if lapsed {
-                abandoned.push(upload);
-            }
-        }
-        Ok(abandoned)
-    }
-
-    /// True when an attempt's row still exists.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub(crate) async fn is_upload_known(&self, attempt: &AttemptId) -> Result<bool> {
-        let row = query("SELECT 1 FROM uploads WHERE attempt_id = $1")
-            .bind(attempt.as_str())
-            .fetch_optional(&mut self.db.read().await?)
-            .await?;
-        Ok(row.is_some())
-    }
-}
-
-/// Removes an attempt's row, with what it had reserved, and returns it.
-async fn take(tx: &mut Connection, attempt: &AttemptId) -> Result<Option<Upload>> {
-    let row = query("DELETE FROM uploads WHERE attempt_id = $1 RETURNING *")
-        .bind(attempt.as_str())
-        .fetch_optional(&mut *tx)
-        .await?;
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    let owner: Option<String> = row.get("owner")?;
-    let held = Delta::upload(row.get("reserved_bytes")?);
-    usage::change(tx, owner.as_deref(), held.gone()).await?;
-    upload_of(&row).map(Some)
 }
 
 fn upload_of(row: &Row) -> Result<Upload> {
@@ -415,34 +362,69 @@ fn upload_of(row: &Row) -> Result<Upload> {
     })
 }
 
-fn lease_end(lease: Duration) -> i64 {
-    now().saturating_add(micros(lease))
+/// The end of a lease that begins now.
+fn push_lease_end<'a>(query: &'a mut Builder, db: &Connection, lease: Duration) -> &'a mut Builder {
+    query
+        .push(db.words().now)
+        .push(" + ")
+        .push_bind(micros(lease))
 }
 
 fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Sets what an attempt has reserved, bytes; gives the owner and what he holds then.
-async fn set_reserved(
-    tx: &mut Connection,
-    attempt: &AttemptId,
-    bytes: u64,
-) -> Result<(Option<String>, Usage)> {
-    let row = query("SELECT owner, reserved_bytes FROM uploads WHERE attempt_id = $1")
-        .bind(attempt.as_str())
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(Error::LeaseLost)?;
-    let owner: Option<String> = row.get("owner")?;
-    let more = signed(bytes) - row.get::<i64>("reserved_bytes")?;
-    query("UPDATE uploads SET reserved_bytes = $1 WHERE attempt_id = $2")
-        .bind(signed(bytes))
-        .bind(attempt.as_str())
-        .execute(&mut *tx)
-        .await?;
-    let usage = usage::change(tx, owner.as_deref(), Delta::reserved(more)).await?;
-    Ok((owner, usage))
+impl Catalog {
+    /// Removes an attempt's row, with what it had reserved, and returns it; `None` when it is gone or another process has it.
+    async fn take(&self, tx: &mut Connection, attempt: &AttemptId) -> Result<Option<Upload>> {
+        let row = query("SELECT image_id FROM uploads WHERE attempt_id = $1")
+            .bind(attempt.as_str())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        // The image's row before the attempt's: all who hold both take them in this order.
+        rows::hold(tx, row.get("image_id")?).await?;
+        let row = query("DELETE FROM uploads WHERE attempt_id = $1 AND node = $2 RETURNING *")
+            .bind(attempt.as_str())
+            .bind(&*self.node)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let owner: Option<String> = row.get("owner")?;
+        let held = Delta::upload(row.get("reserved_bytes")?);
+        usage::change(tx, owner.as_deref(), held.gone()).await?;
+        upload_of(&row).map(Some)
+    }
+
+    /// Sets what an attempt has reserved, bytes; gives the owner and what he holds then.
+    async fn set_reserved(
+        &self,
+        tx: &mut Connection,
+        attempt: &AttemptId,
+        bytes: u64,
+    ) -> Result<(Option<String>, Usage)> {
+        let row =
+            query("SELECT owner, reserved_bytes FROM uploads WHERE attempt_id = $1 AND node = $2")
+                .bind(attempt.as_str())
+                .bind(&*self.node)
+                .locking(tx)
+                .fetch_optional(&mut *tx)
+                .await?
+                .ok_or(Error::LeaseLost)?;
+        let owner: Option<String> = row.get("owner")?;
+        let more = signed(bytes) - row.get::<i64>("reserved_bytes")?;
+        query("UPDATE uploads SET reserved_bytes = $1 WHERE attempt_id = $2")
+            .bind(signed(bytes))
+            .bind(attempt.as_str())
+            .execute(&mut *tx)
+            .await?;
+        let usage = usage::change(tx, owner.as_deref(), Delta::reserved(more)).await?;
+        Ok((owner, usage))
+    }
 }
 
 /// Whether the owner has an upload that gives way to this one. Any order serves as long as all agree on it: the last one

@@ -67,7 +67,7 @@ async fn check_identity(config: &Config) -> bool {
 }
 
 async fn check_catalog(config: &Config) -> anyhow::Result<()> {
-    let catalog = Catalog::open(&config.catalog.path, 1, 0, Arc::new(Metrics::new())).await?;
+    let catalog = Catalog::open(&config.catalog.database, 1, 0, Arc::new(Metrics::new())).await?;
     catalog.ping().await?;
     catalog.close().await;
     Ok(())

@@ -10,7 +10,7 @@ use super::metadefs;
 use super::serve::stop_signal;
 use crate::app::App;
 use crate::catalog::Catalog;
-use crate::config::{Config, Span};
+use crate::config::{Config, Database, Span};
 use crate::image::ImageId;
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
@@ -30,7 +30,7 @@ pub(super) async fn run(listen: SocketAddr, data_dir: &Path) -> anyhow::Result<E
 
 /// Gives a catalog without metadata definitions those that come with the program: dashboards have something to show.
 async fn define(config: &Config) -> anyhow::Result<()> {
-    let catalog = Catalog::open(&config.catalog.path, 1, 0, Arc::new(Metrics::new())).await?;
+    let catalog = Catalog::open(&config.catalog.database, 1, 0, Arc::new(Metrics::new())).await?;
     let loaded = metadefs::load_first(&catalog).await;
     catalog.close().await;
     loaded
@@ -51,7 +51,7 @@ fn config(listen: SocketAddr, data_dir: &Path) -> anyhow::Result<Config> {
     config.server.listen = listen;
     // Nobody balances load before a laptop.
     config.server.drain_delay = Span::default();
-    config.catalog.path = data_dir.join("catalog.sqlite");
+    config.catalog.database = Database::Sqlite(data_dir.join("catalog.sqlite"));
     config.embedded.data_dir = data_dir.join("store");
     Ok(config)
 }

@@ -124,7 +124,7 @@ pub(super) async fn load_first(catalog: &Catalog) -> anyhow::Result<()> {
 async fn open(config: &Path) -> anyhow::Result<Catalog> {
     let config = Config::load(config)?;
     let metrics = Arc::new(Metrics::new());
-    Catalog::open(&config.catalog.path, 1, 0, metrics)
+    Catalog::open(&config.catalog.database, 1, 0, metrics)
         .await
         .context("stop the service first: it holds the catalog while it runs")
 }

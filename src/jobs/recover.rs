@@ -7,7 +7,7 @@ use super::Site;
 use super::bounded::work_off;
 use super::sweep;
 use super::worker::{NO_STORE, Work};
-use crate::catalog::{Garbage, Upload, now};
+use crate::catalog::{Abandoned, Garbage, Upload, now};
 use crate::store::Store;
 use crate::telemetry::labels::{Direction, Job};
 use crate::transfer::{Error, Result, Settled};
@@ -44,18 +44,19 @@ impl Recover {
     }
 
     /// Settles uploads; what is to be removed of them goes to `garbage`.
-    async fn settle(&self, uploads: &[Upload], garbage: &mut Vec<Garbage>) -> Option<Error> {
-        let settled = work_off(uploads, async |upload| {
-            let settled = self.site.transfers.settle(upload).await;
+    async fn settle(&self, found: &[Abandoned], garbage: &mut Vec<Garbage>) -> Option<Error> {
+        let settled = work_off(found, async |found| {
+            let (upload, settled) = (&found.upload, self.site.transfers.settle(found).await);
             settled.inspect_err(|e| {
                 tracing::warn!(image.id = %upload.image, store.id = %upload.store, error = e as &dyn std::error::Error, "upload not settled, will try again");
             })
         })
         .await;
-        for (upload, settled) in settled.done {
+        for (Abandoned { upload, .. }, settled) in settled.done {
             let direction = match &settled {
                 Settled::Forward => Direction::Forward,
                 Settled::Back(_) => Direction::Back,
+                Settled::Elsewhere => continue,
             };
             tracing::info!(image.id = %upload.image, upload.attempt = %upload.attempt, direction = direction.as_str(), "settled an upload that broke off");
             self.site.metrics.recovered(direction);
@@ -79,14 +80,14 @@ impl Work for Recover {
     }
 
     async fn run_once(&self) -> Result<()> {
-        let mut uploads = self.site.catalog.list_abandoned_uploads().await?;
-        uploads.retain(|upload| self.is_ours(upload));
+        let mut found = self.site.catalog.list_abandoned_uploads().await?;
+        found.retain(|found| self.is_ours(&found.upload));
         // None can be put off, so chance sees to it that each has its turn.
-        fastrand::shuffle(&mut uploads);
+        fastrand::shuffle(&mut found);
         // Where nothing was published the store is not asked: these images are queued again even while it is away.
-        let (in_doubt, unpublished): (Vec<_>, Vec<_>) = uploads
+        let (in_doubt, unpublished): (Vec<_>, Vec<_>) = found
             .into_iter()
-            .partition(|upload| upload.intent.is_some());
+            .partition(|found| found.upload.intent.is_some());
         let mut garbage = Vec::new();
         let mut error = self.settle(&unpublished, &mut garbage).await;
         error = self.settle(&in_doubt, &mut garbage).await.or(error);

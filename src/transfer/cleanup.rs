@@ -1,10 +1,15 @@
 //! The other end of every failure: bytes without an image are removed, attempts without a worker are settled. Uploads and
 //! deletions call this at once, the jobs for what is left.
 
+use std::time::Duration;
+
 use super::publish::settle_published;
 use super::{Error, Result, Transfers};
-use crate::catalog::{self, Catalog, Garbage, OpenParts, Upload, now};
+use crate::catalog::{self, Abandoned, Catalog, Garbage, OpenParts, now};
 use crate::store::{self, MultipartUpload, Store, Stores};
+
+/// How long an attempt is taken over for. Where that is too short, another process settles it as well, and one of the two wins.
+const CLAIM: Duration = Duration::from_secs(10);
 
 /// How an attempt was settled that nobody works on.
 #[derive(Debug)]
@@ -13,6 +18,8 @@ pub(crate) enum Settled {
     Forward,
     /// The image is queued again, and these bytes are to be removed; `None` when somebody else has ended the attempt.
     Back(Option<Garbage>),
+    /// It was renewed, ended or taken over by another process.
+    Elsewhere,
 }
 
 /// Removes one item, or leaves it in the list for later.
@@ -63,12 +70,16 @@ pub(crate) async fn remove_garbage(store: &Store, item: &Garbage) -> Result<(), 
 }
 
 impl Transfers {
-    /// Settles an attempt nobody works on: forward when the object is whole and as intended, else back. The store is asked
-    /// only where the object may have been published.
+    /// Settles an attempt nobody works on, once it is taken over: forward when the object is whole and
+    /// as intended, else back. The store is asked only where the object may have been published.
     ///
     /// # Errors
     /// When the catalog or the store is away; nothing is settled then.
-    pub(crate) async fn settle(&self, upload: &Upload) -> Result<Settled> {
+    pub(crate) async fn settle(&self, found: &Abandoned) -> Result<Settled> {
+        let upload = &found.upload;
+        if !self.catalog.claim_upload(found, CLAIM).await? {
+            return Ok(Settled::Elsewhere);
+        }
         if let Some(intent) = &upload.intent {
             let store = self.stores.find(upload.store.as_str());
             let store = store.ok_or_else(|| Error::StoreUnknown(upload.store.to_string()))?;

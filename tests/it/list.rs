@@ -140,6 +140,12 @@ async fn everything_repeated_in_a_query_has_a_bound() {
 #[tokio::test]
 async fn equality_is_on_the_whole_text_also_behind_a_nul() {
     let app = TestApp::start().await;
+    if !app.is_sqlite() {
+        // No text there has a NUL, and asking for one is told.
+        let answer = app.client.get("/v2/images?p=a%00b").await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        return app.finish().await;
+    }
     let create = async |body: &Value| {
         app.client.create(body).await;
     };

@@ -210,6 +210,13 @@ async fn running_service_keeps_its_catalog_and_the_message_says_what_to_do() {
     let app = TestApp::start().await;
     let config = app.config_file();
     let output = oriel(&["metadefs", "load", "--config", config.to_str().unwrap()]).await;
+    if !app.is_sqlite() {
+        // Several processes are what that database is for.
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let namespaces = &app.client.get(NS).await.json()["namespaces"];
+        assert_ne!(*namespaces, json!([]));
+        return app.finish().await;
+    }
     assert_eq!(output.status.code(), Some(1));
     assert!(
         output.stderr.contains("stop the service first"),

@@ -62,7 +62,7 @@ fn members_write() -> String {
 /// Sends a write as a member while the namespace `H` is being changed; gives the status.
 async fn write_beside(app: &TestApp, change: &str, write: Write) -> u16 {
     let database = app.database().await;
-    let mut change_of_test = database.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let mut change_of_test = database.begin().await.unwrap();
     let statement = format!("UPDATE metadef_namespaces SET {change} WHERE name = 'H'");
     sqlx::query(sqlx::AssertSqlSafe(statement))
         .execute(&mut *change_of_test)

@@ -82,11 +82,18 @@ async fn patch_writes_what_it_changes_and_nothing_else() {
     for (name, moment) in [("d", "DELETE ON"), ("u", "UPDATE ON"), ("i", "INSERT ON")] {
         for (table, column) in [("image_properties", "name"), ("image_tags", "value")] {
             let row = if name == "i" { "NEW" } else { "OLD" };
-            let trigger = format!(
-                "CREATE TRIGGER {table}_{name} BEFORE {moment} {table} WHEN {row}.{column} = 'kept' \
-                 BEGIN SELECT RAISE(ABORT, 'written in vain'); END"
-            );
-            sqlx::query(sqlx::AssertSqlSafe(trigger))
+            let trigger = format!("CREATE TRIGGER {table}_{name} BEFORE {moment} {table}");
+            let when = format!("{row}.{column} = 'kept'");
+            let trigger = if app.is_sqlite() {
+                format!("{trigger} WHEN {when} BEGIN SELECT RAISE(ABORT, 'written in vain'); END")
+            } else {
+                format!(
+                    "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                     $$BEGIN RAISE EXCEPTION 'written in vain'; END$$; \
+                     {trigger} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()"
+                )
+            };
+            sqlx::raw_sql(sqlx::AssertSqlSafe(trigger))
                 .execute(&database)
                 .await
                 .unwrap();

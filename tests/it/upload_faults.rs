@@ -356,10 +356,7 @@ async fn object_that_appears_after_the_roll_back_is_removed_too() {
 
 /// Time passes: what waits for another removal is due.
 async fn make_garbage_due(app: &TestApp) {
-    let path = app.config().catalog.path.display();
-    let catalog = sqlx::SqlitePool::connect(&format!("sqlite:{path}"))
-        .await
-        .unwrap();
+    let catalog = app.database().await;
     let waiting = sqlx::query("UPDATE garbage SET due_at = 0")
         .execute(&catalog)
         .await

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use oriel::App;
 use oriel::Config;
+use oriel::Database;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -25,6 +26,8 @@ pub struct Options {
     pub tables: String,
     /// More keys of `[store.main]`.
     pub store: String,
+    /// `path` or `url` of `[catalog]`, for one that the test has made.
+    pub catalog: Option<String>,
     /// A store other than the embedded one.
     pub endpoint: Option<Endpoint>,
     /// The bucket.
@@ -40,6 +43,7 @@ impl Default for Options {
             server: String::new(),
             tables: String::new(),
             store: String::new(),
+            catalog: None,
             endpoint: None,
             bucket: "images".into(),
             faults: false,
@@ -100,14 +104,18 @@ impl TestApp {
             true => options.server,
             false => format!("drain_delay = \"0s\"\n{}", options.server),
         };
+        let catalog = match options.catalog {
+            Some(catalog) => catalog,
+            None => super::database::setting(dir.path()).await,
+        };
         let text = format!(
             "{top}\n{tables}\n[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
-             [catalog]\npath = \"{catalog}\"\n\
+             [catalog]\n{catalog}\n\
              [store.main]\nendpoint = \"{url}\"\nbucket = \"{bucket}\"\naccess_key = \"{access}\"\n\
              secret_key = \"{secret}\"\nregion = \"{region}\"\nprofile = \"{profile}\"\ncreate_bucket = true\n{store}\n",
             top = options.top,
             tables = options.tables,
-            catalog = dir.path().join("catalog.sqlite").display(),
+            catalog = catalog,
             bucket = options.bucket,
             access = endpoint.access_key,
             secret = endpoint.secret_key,
@@ -120,14 +128,12 @@ impl TestApp {
         std::fs::write(dir.path().join(CONFIG_FILE), &text).unwrap();
         let bucket = Bucket::new(&endpoint, &options.bucket);
         let (client, metrics, stop, running) = run(config.clone()).await;
-        if embedded.is_none() {
-            // A store that has just been started takes its time over the first bucket; the service does not wait for it.
-            eventually("the bucket is there", async || {
-                let look = bucket.s3.head_bucket().bucket(&bucket.name);
-                look.send().await.ok().map(drop)
-            })
-            .await;
-        }
+        // A store that has just been started takes its time over the first bucket; the service does not wait for it.
+        eventually("the bucket is there", async || {
+            let look = bucket.s3.head_bucket().bucket(&bucket.name);
+            look.send().await.ok().map(drop)
+        })
+        .await;
         Self {
             client,
             bucket,
@@ -151,11 +157,18 @@ impl TestApp {
     }
 
     /// The catalog's database, to bring about what takes a long time or another release.
-    pub async fn database(&self) -> sqlx::SqlitePool {
-        let options = sqlx::sqlite::SqliteConnectOptions::new();
-        sqlx::SqlitePool::connect_with(options.filename(&self.config.catalog.path))
-            .await
-            .unwrap()
+    pub async fn database(&self) -> sqlx::AnyPool {
+        sqlx::any::install_default_drivers();
+        let url = match &self.config.catalog.database {
+            Database::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Database::Postgres(url) => url.expose().to_owned(),
+        };
+        sqlx::AnyPool::connect(&url).await.unwrap()
+    }
+
+    /// Whether the catalog is a file of this process alone.
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self.config.catalog.database, Database::Sqlite(_))
     }
 
     /// The same as a file, for a process of its own on the same catalog and store.

@@ -25,6 +25,7 @@ impl From<catalog::Error> for Error {
                 "Properties disk_format, container_format must be set prior to saving data.".into(),
             ),
             catalog::Error::Denied(rule) => Error::denied(rule),
+            e @ catalog::Error::NulInText => Error::BadRequest(format!("Not allowed: {e}.")),
             e @ catalog::Error::Changed => Error::Conflict(format!("Please try again: {e}.")),
             catalog::Error::OverQuota { quota, wanted } => Error::TooLarge(format!(
                 "The project's storage quota is exceeded (user_storage_quota): {wanted} bytes needed, {quota} allowed."

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sqlx::error::DatabaseError;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteRow, SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{SqlSafeStr, Sqlite, SqliteConnection, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use super::Value;
-use super::statement::Query;
+use super::statement::{Query, migration_fault};
+use super::{Value, Words};
 use crate::catalog::Result;
 
 /// Readers see the last commit while a writer works (WAL); four keep two cores busy.
@@ -25,12 +25,16 @@ const READERS: u32 = 4;
 /// SQLite has one writer at a time. One connection makes the queue ours, fair and without busy errors.
 const WRITERS: u32 = 1;
 
-/// Joins two tables so that the first is gone through and the second looked up, and not the other way round.
-pub(in crate::catalog) const IN_THIS_ORDER: &str = " CROSS JOIN ";
-
-/// A write as large as those of requests, which leaves nothing.
-pub(super) const WRITE_SIGN: &str =
-    "INSERT OR REPLACE INTO signs (id, bytes) VALUES (1, zeroblob(65536))";
+pub(super) const WORDS: Words = Words {
+    in_this_order: " CROSS JOIN ",
+    by_index: |name| format!(" INDEXED BY {name}"),
+    json_array: "json_array",
+    json_of_rows: |item| format!("json_group_array({item})"),
+    now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+    locking: "",
+    // As large as the writes of requests: a database that is full still takes small ones.
+    write_sign: "INSERT OR REPLACE INTO signs (id, bytes) VALUES (1, zeroblob(65536))",
+};
 
 /// Pages of the database that each connection may keep, KiB. Lists look rows up all over a large catalog; the upper levels
 /// of its indexes stay in memory with this, and fall out of SQLite's own 2 MiB.
@@ -81,7 +85,8 @@ impl Pools {
         migrations()
             .run(&writer)
             .await
-            .context("cannot bring the catalog's tables up to date")?;
+            .map_err(migration_fault)
+            .with_context(|| format!("the catalog {}", path.display()))?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self {
             readers,
@@ -111,7 +116,7 @@ impl Pools {
 }
 
 /// A connection in use.
-pub(super) enum Connection {
+pub(in crate::catalog) enum Connection {
     Pooled(PoolConnection<Sqlite>),
     Transaction(Transaction<'static, Sqlite>),
 }
@@ -159,7 +164,9 @@ pub(super) async fn fetch_optional(db: &mut Connection, query: Query) -> Result<
 
 /// Busy, locked, I/O error, full and cannot-open: the file's trouble, and not the statement's.
 pub(super) fn is_passing(fault: &dyn DatabaseError) -> bool {
-    fault.code().is_some_and(|code| {
+    let fault = fault.try_downcast_ref::<SqliteError>();
+    let code = fault.and_then(DatabaseError::code);
+    code.is_some_and(|code| {
         code.parse::<u32>()
             .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
     })
@@ -195,12 +202,6 @@ fn make_private(path: &Path) -> anyhow::Result<()> {
     make().with_context(|| format!("cannot make the catalog {} private", path.display()))
 }
 
-/// Says which index a table is gone through by, after the table's name. Lists count before they choose, and know better
-/// than a planner whose statistics are old or missing.
-pub(in crate::catalog) fn by_index(name: &str) -> String {
-    format!(" INDEXED BY {name}")
-}
-
 fn lock(path: &Path) -> anyhow::Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -218,31 +219,25 @@ fn lock(path: &Path) -> anyhow::Result<File> {
 
 /// Migrations only add; a removal comes one release after its last use.
 fn migrations() -> Migrator {
-    let migration = |version, name: &'static str, sql: &'static str| {
-        let sql = sql.into_sql_str();
-        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-    };
-    Migrator::with_migrations(vec![
-        migration(1, "images", include_str!("../migrations/0001_images.sql")),
-        migration(2, "members", include_str!("../migrations/0002_members.sql")),
-        migration(3, "lists", include_str!("../migrations/0003_lists.sql")),
-        migration(
-            4,
-            "metadefs",
-            include_str!("../migrations/0004_metadefs.sql"),
-        ),
-        migration(5, "tasks", include_str!("../migrations/0005_tasks.sql")),
-        migration(6, "ids", include_str!("../migrations/0006_ids.sql")),
-        migration(7, "signs", include_str!("../migrations/0007_signs.sql")),
-        migration(
-            8,
-            "garbage by store",
-            include_str!("../migrations/0008_garbage_by_store.sql"),
-        ),
-        migration(
-            9,
-            "project usage",
-            include_str!("../migrations/0009_project_usage.sql"),
-        ),
-    ])
+    macro_rules! migrations {
+        ($($version:literal $name:literal $file:literal)+) => {
+            [$((
+                $version,
+                $name,
+                include_str!(concat!("../migrations/sqlite/", $file, ".sql")),
+            )),+]
+        };
+    }
+    super::statement::migrator(&migrations! {
+        1 "images" "0001_images"
+        2 "members" "0002_members"
+        3 "lists" "0003_lists"
+        4 "metadefs" "0004_metadefs"
+        5 "tasks" "0005_tasks"
+        6 "ids" "0006_ids"
+        7 "signs" "0007_signs"
+        8 "garbage by store" "0008_garbage_by_store"
+        9 "project usage" "0009_project_usage"
+        10 "truths" "0010_truths"
+    })
 }

@@ -2,10 +2,12 @@
 
 use std::fmt::Display;
 
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Decode, SqlSafeStr, SqlStr, Sqlite, Type};
+use sqlx::{AssertSqlSafe, Decode, Postgres, SqlSafeStr, SqlStr, Sqlite, Type};
 
-use super::{Connection, sqlite};
+use super::{Connection, postgres, sqlite};
 use crate::catalog::Result;
 
 /// A value in a statement. What is null has a type as well: some databases ask for it.
@@ -64,15 +66,35 @@ impl Query {
         self
     }
 
+    /// Holds the rows of its answer until the transaction ends, where others could write them meanwhile.
+    pub(in crate::catalog) fn locking(mut self, db: &Connection) -> Self {
+        let locking = db.words().locking;
+        if !locking.is_empty() {
+            self.text = AssertSqlSafe(format!("{}{locking}", self.text.as_str())).into_sql_str();
+        }
+        self
+    }
+
     /// Runs it; gives how many rows it has changed.
     pub(in crate::catalog) async fn execute(self, db: &mut Connection) -> Result<u64> {
-        sqlite::execute(&mut db.0, self).await
+        match db {
+            Connection::Sqlite(db) => sqlite::execute(db, self).await,
+            Connection::Postgres(db) => postgres::execute(db, self).await,
+        }
     }
 
     /// Every row of its answer.
     pub(in crate::catalog) async fn fetch_all(self, db: &mut Connection) -> Result<Vec<Row>> {
-        let rows = sqlite::fetch_all(&mut db.0, self).await?;
-        Ok(rows.into_iter().map(Row).collect())
+        Ok(match db {
+            Connection::Sqlite(db) => {
+                let rows = sqlite::fetch_all(db, self).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+            Connection::Postgres(db) => {
+                let rows = postgres::fetch_all(db, self).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+        })
     }
 
     /// The first row of its answer.
@@ -80,7 +102,12 @@ impl Query {
         self,
         db: &mut Connection,
     ) -> Result<Option<Row>> {
-        Ok(sqlite::fetch_optional(&mut db.0, self).await?.map(Row))
+        Ok(match db {
+            Connection::Sqlite(db) => sqlite::fetch_optional(db, self).await?.map(Row::Sqlite),
+            Connection::Postgres(db) => {
+                postgres::fetch_optional(db, self).await?.map(Row::Postgres)
+            }
+        })
     }
 
     /// The one row of an answer that has a row in any case.
@@ -91,15 +118,21 @@ impl Query {
 }
 
 /// A row of an answer.
-pub(in crate::catalog) struct Row(SqliteRow);
+pub(in crate::catalog) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
 
 /// What a column can be read as.
 pub(in crate::catalog) trait Column<'r>:
-    Decode<'r, Sqlite> + Type<Sqlite>
+    Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>
 {
 }
 
-impl<'r, T: Decode<'r, Sqlite> + Type<Sqlite>> Column<'r> for T {}
+impl<'r, T> Column<'r> for T where
+    T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>
+{
+}
 
 impl Row {
     /// A column by its name.
@@ -107,8 +140,33 @@ impl Row {
     /// # Errors
     /// When there is none of this name, or it is of another type.
     pub(in crate::catalog) fn get<'r, T: Column<'r>>(&'r self, name: &str) -> Result<T> {
-        Ok(sqlx::Row::try_get(&self.0, name)?)
+        Ok(match self {
+            Row::Sqlite(row) => sqlx::Row::try_get(row, name)?,
+            Row::Postgres(row) => sqlx::Row::try_get(row, name)?,
+        })
     }
+}
+
+/// Why the tables were not brought up to date, in words for who runs the service.
+pub(super) fn migration_fault(e: MigrateError) -> anyhow::Error {
+    match e {
+        MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => {
+            anyhow::anyhow!(
+                "a newer release of Oriel, or another program, has made its tables (migration {version}): run that \
+                 release, or name another database"
+            )
+        }
+        e => anyhow::Error::from(e).context("cannot bring the catalog's tables up to date"),
+    }
+}
+
+/// Migrations by version, name and text.
+pub(super) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migrations = migrations.iter().map(|(version, name, text)| {
+        let (text, name) = (text.into_sql_str(), (*name).into());
+        Migration::new(*version, name, MigrationType::Simple, text, false)
+    });
+    Migrator::with_migrations(migrations.collect())
 }
 
 /// A statement that is put together of pieces.

@@ -2,8 +2,7 @@
 //! rows that fulfil it.
 
 use super::{Comparison, Filter, NumberColumn, TextColumn};
-use crate::catalog::db;
-use crate::catalog::db::Builder;
+use crate::catalog::db::{Builder, Words};
 use crate::image::{MemberStatus, Micros, ProjectId, Visibility};
 
 const MICROS: Micros = 1_000_000;
@@ -82,10 +81,10 @@ impl Table {
 
 impl Source {
     /// The table, gone through by the index.
-    pub(super) fn push_table(self, query: &mut Builder) {
+    pub(super) fn push_table(self, query: &mut Builder, words: &Words) {
         query
             .push(self.table.as_sql())
-            .push(db::by_index(self.index));
+            .push((words.by_index)(self.index));
     }
 }
 
@@ -193,8 +192,8 @@ impl Condition {
     pub(super) fn push(&self, query: &mut Builder) {
         match self {
             Condition::Filter(filter) => push_filter(query, filter),
-            Condition::Hidden => drop(query.push("i.os_hidden = 1")),
-            Condition::NotHidden => drop(query.push("i.os_hidden = 0")),
+            Condition::Hidden => drop(query.push("i.os_hidden = TRUE")),
+            Condition::NotHidden => drop(query.push("i.os_hidden = FALSE")),
             Condition::IsShared => drop(query.push("i.visibility = 'shared'")),
             Condition::OwnedBy(project) => {
                 query
@@ -249,9 +248,9 @@ fn push_filter(query: &mut Builder, filter: &Filter) {
         Filter::Protected(is_protected) => {
             // Written out: so the index of protected images applies.
             query.push(if *is_protected {
-                "i.protected = 1"
+                "i.protected = TRUE"
             } else {
-                "i.protected = 0"
+                "i.protected = FALSE"
             });
         }
         Filter::Tag(tag) => {

@@ -55,7 +55,7 @@ impl<'a> Counter<'a> {
             return Ok(*rows);
         }
         let mut query = Builder::new("SELECT COUNT(*) AS found FROM (SELECT 1 FROM ");
-        source.push_table(&mut query);
+        source.push_table(&mut query, self.db.words());
         query.push(" WHERE ");
         condition.push_driving(&mut query, source);
         query.push(" LIMIT ").push_bind(most).push(") AS counted");

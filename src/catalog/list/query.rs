@@ -4,8 +4,7 @@ use super::condition::{Condition, Table};
 use super::plan::{self, AccessPath};
 use super::{Direction, SortKey, SortValue};
 use crate::catalog::Result;
-use crate::catalog::db;
-use crate::catalog::db::{Builder, Connection};
+use crate::catalog::db::{Builder, Connection, Words};
 use crate::catalog::rows::bad_row;
 use crate::image::{Image, ImageId, Micros};
 
@@ -77,7 +76,8 @@ pub(super) async fn fetch(
     sort: &[(SortKey, Direction)],
     limit: u32,
 ) -> Result<Vec<Found>> {
-    let row = build(parts, sort, limit).build().fetch_one(db).await?;
+    let page = build(parts, sort, limit, db.words());
+    let row = page.build().fetch_one(db).await?;
     let page: Option<&str> = row.get("page")?;
     let images = page.unwrap_or_default().split_terminator(',');
     images
@@ -93,24 +93,34 @@ pub(super) async fn fetch(
 
 /// The statement that gives the page: one row, of ids with the times of their last change. The rows of the union are in
 /// order and limited, so they are put together in that order.
-pub(super) fn build(parts: &[Part], sort: &[(SortKey, Direction)], limit: u32) -> Builder {
-    let mut query =
-        Builder::new("SELECT group_concat(id || ' ' || updated_at, ',') AS page FROM (");
+pub(super) fn build(
+    parts: &[Part],
+    sort: &[(SortKey, Direction)],
+    limit: u32,
+    words: &Words,
+) -> Builder {
+    let mut query = Builder::new("SELECT string_agg(id || ' ' || updated_at, ',') AS page FROM (");
     for (place, part) in parts.iter().enumerate() {
         query.push(if place == 0 {
             "SELECT * FROM ("
         } else {
-            ") UNION ALL SELECT * FROM ("
+            ") AS part UNION ALL SELECT * FROM ("
         });
-        push_part(&mut query, part, sort, limit);
+        push_part(&mut query, part, sort, limit, words);
     }
-    query.push(")");
+    query.push(") AS part");
     push_order(&mut query, sort, &|key| key.as_sql().to_owned());
-    query.push(" LIMIT ").push_bind(limit).push(")");
+    query.push(" LIMIT ").push_bind(limit).push(") AS page");
     query
 }
 
-fn push_part(query: &mut Builder, part: &Part, sort: &[(SortKey, Direction)], limit: u32) {
+fn push_part(
+    query: &mut Builder,
+    part: &Part,
+    sort: &[(SortKey, Direction)],
+    limit: u32,
+    words: &Words,
+) {
     query.push("SELECT i.id, i.updated_at");
     for (key, _) in sort {
         if !matches!(key, SortKey::Id | SortKey::UpdatedAt) {
@@ -120,10 +130,10 @@ fn push_part(query: &mut Builder, part: &Part, sort: &[(SortKey, Direction)], li
     query.push(" FROM ");
     let driven_by = match part.path {
         AccessPath::Index(place, source) => {
-            source.push_table(query);
+            source.push_table(query, words);
             if source.table != Table::Images {
                 // Its rows lead to images, which are looked up one by one in this order and no other.
-                query.push(db::IN_THIS_ORDER).push("images i");
+                query.push(words.in_this_order).push("images i");
             }
             query.push(" WHERE ");
             part.conditions[place].push_driving(query, source);
@@ -138,7 +148,7 @@ fn push_part(query: &mut Builder, part: &Part, sort: &[(SortKey, Direction)], li
             Some((place, source))
         }
         AccessPath::OrderedScan(index) => {
-            query.push("images i").push(db::by_index(index));
+            query.push("images i").push((words.by_index)(index));
             query.push(" WHERE i.deleted_at IS NULL");
             None
         }

@@ -48,6 +48,7 @@ impl Catalog {
             let (attributes, now) = (&definition.attributes, now());
             let row = query("SELECT id FROM metadef_namespaces WHERE name = $1")
                 .bind(&attributes.name)
+                .locking(&tx)
                 .fetch_optional(&mut tx)
                 .await?;
             let id: Option<String> = row.map(|row| row.get("id")).transpose()?;
@@ -93,6 +94,7 @@ impl Catalog {
             let mut tx = this.db.write().await?;
             let row = query("SELECT id FROM metadef_namespaces WHERE name = $1")
                 .bind(&name)
+                .locking(&tx)
                 .fetch_optional(&mut tx)
                 .await?;
             let Some(row) = row else {

@@ -391,7 +391,7 @@ pub(super) async fn insert_all(
 /// Fails when a namespace holds more than it may, what is being written included: an answer shows all of it at once.
 async fn check_size(tx: &mut Connection, id: &str) -> Result<()> {
     let row = query(
-        "SELECT COALESCE(SUM(OCTET_LENGTH(body) + $1), 0) AS bytes FROM metadef_parts WHERE namespace_id = $2",
+        "SELECT CAST(COALESCE(SUM(OCTET_LENGTH(body) + $1), 0) AS BIGINT) AS bytes FROM metadef_parts WHERE namespace_id = $2",
     )
     .bind(FRAME_BYTES)
     .bind(id)

@@ -1,12 +1,11 @@
 //! The rows say what a count of everything says, whatever was done in whatever order.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::catalog::testing::catalogs;
 use crate::catalog::{Activation, Change, Intent, Limits, NewUpload, Reserved};
 use crate::image::{AttemptId, Attributes, CreateRequest, DataFacts, ImageId, Status};
-use crate::telemetry::metrics::Metrics;
 
 const STEPS: usize = 1500;
 const OWNERS: [Option<&str>; 3] = [Some("a"), Some("b"), None];
@@ -18,9 +17,9 @@ fn anybody() -> crate::catalog::Judge {
 /// Counts what an owner holds the long way.
 async fn count(catalog: &Catalog, owner: Option<&str>) -> Usage {
     let row = query(
-        "SELECT (SELECT COALESCE(SUM(i.size), 0) FROM images i JOIN image_locations l ON l.image_id = i.id \
+        "SELECT (SELECT CAST(COALESCE(SUM(i.size), 0) AS BIGINT) FROM images i JOIN image_locations l ON l.image_id = i.id \
             WHERE i.owner IS NOT DISTINCT FROM $1 AND i.deleted_at IS NULL) AS bytes, \
-         (SELECT COALESCE(SUM(reserved_bytes), 0) FROM uploads WHERE owner IS NOT DISTINCT FROM $1) AS reserved_bytes, \
+         (SELECT CAST(COALESCE(SUM(reserved_bytes), 0) AS BIGINT) FROM uploads WHERE owner IS NOT DISTINCT FROM $1) AS reserved_bytes, \
          (SELECT COUNT(*) FROM images WHERE owner IS NOT DISTINCT FROM $1 AND deleted_at IS NULL) AS images, \
          (SELECT COUNT(*) FROM uploads WHERE owner IS NOT DISTINCT FROM $1) AS uploads",
     )
@@ -186,11 +185,12 @@ impl Site {
 
 #[tokio::test]
 async fn usage_is_what_a_count_of_everything_gives() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("catalog.sqlite");
-    let catalog = Catalog::open(&path, 100, 1 << 20, Arc::new(Metrics::new()))
-        .await
-        .unwrap();
+    for (catalog, _dir) in catalogs().await {
+        follow_usage(catalog).await;
+    }
+}
+
+async fn follow_usage(catalog: Catalog) {
     let mut site = Site {
         catalog,
         rng: fastrand::Rng::with_seed(7),

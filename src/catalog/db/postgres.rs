@@ -1,0 +1,296 @@
+//! PostgreSQL: one database, any number of processes. How it is opened and migrated, its words, what its errors mean.
+//!
+//! Everything is run within a time limit: a connection over which nothing comes any more is found out by that.
+
+use std::future::Future;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context;
+use sqlx::error::DatabaseError;
+use sqlx::migrate::Migrator;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions, PgRow,
+};
+use sqlx::{Postgres, Transaction};
+
+use super::statement::{Query, migration_fault, query};
+use super::{Value, Words};
+use crate::catalog::{Error, Result};
+use crate::config::Secret;
+
+mod feed;
+
+pub(in crate::catalog) use feed::{Feed, News};
+
+/// Connections of one process. More only queue within the database: a statement takes a fraction of a millisecond.
+const CONNECTIONS: u32 = 16;
+
+/// How long a connection may take, from the pool or anew.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a statement may take, locks included. No statement of ours comes near it.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A connection that was not used for so long is asked for a sign of life before it is.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// How long that may take, and the end of what a connection was used for.
+const SIGN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the outcome of a commit is looked for whose answer was lost.
+const COMMIT_LOOK: Duration = Duration::from_secs(10);
+const COMMIT_LOOK_PAUSE: Duration = Duration::from_millis(200);
+
+/// Tells the migrations of this program from the locks of others: "oriel" in hex.
+const MIGRATION_LOCK: i64 = 0x006f_7269_656c;
+
+pub(super) const WORDS: Words = Words {
+    in_this_order: " CROSS JOIN ",
+    by_index: |_| String::new(),
+    json_array: "json_build_array",
+    json_of_rows: |item| format!("COALESCE(json_agg({item}), '[]')"),
+    now: "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+    locking: " FOR UPDATE",
+    write_sign: "INSERT INTO signs (id, at) VALUES (1, CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)) \
+        ON CONFLICT (id) DO UPDATE SET at = excluded.at",
+};
+
+/// The connections to a database.
+pub(super) struct Pool(PgPool);
+
+impl Pool {
+    /// Connects, and brings the tables up to date.
+    pub(super) async fn open(url: &Secret) -> anyhow::Result<Self> {
+        let options = PgConnectOptions::from_str(url.expose())
+            .context("catalog.url is not the URL of a PostgreSQL database")?
+            .application_name("oriel");
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(CONNECT_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(
+                    async move { Ok(meta.idle_for < IDLE || gives_sign(connection).await.is_ok()) },
+                )
+            })
+            // The rollback of a dropped transaction is only queued; the answer to this comes after it.
+            .after_release(|connection, _| {
+                Box::pin(async { gives_sign(connection).await.map(|()| true) })
+            })
+            .connect_with(options)
+            .await
+            .context("cannot connect to the database of catalog.url")?;
+        migrate(&pool)
+            .await
+            .context("the database of catalog.url")?;
+        Ok(Self(pool))
+    }
+
+    pub(super) async fn read(&self) -> Result<Connection> {
+        Ok(Connection {
+            with: With::Pooled(self.0.acquire().await?),
+            pool: self.0.clone(),
+            xid: None,
+        })
+    }
+
+    pub(super) async fn snapshot(&self) -> Result<Connection> {
+        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await
+    }
+
+    pub(super) async fn write(&self) -> Result<Connection> {
+        // Whatever the site has set as its default: rows that decide are locked, and read again after a wait.
+        self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+            .await
+    }
+
+    async fn begin(&self, how: &'static str) -> Result<Connection> {
+        let tx = timely(self.0.begin_with(how)).await?;
+        Ok(Connection {
+            with: With::Transaction(tx),
+            pool: self.0.clone(),
+            xid: None,
+        })
+    }
+
+    pub(super) fn feed(&self) -> Feed {
+        Feed::new(self.0.clone())
+    }
+
+    pub(super) async fn close(&self) {
+        let _ = tokio::time::timeout(SIGN_TIMEOUT, self.0.close()).await;
+    }
+}
+
+/// Servers that start together wait for each other here. A lock that ends with its transaction also holds through a pooler.
+async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+    let mut lock = pool.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(MIGRATION_LOCK)
+        .execute(&mut *lock)
+        .await?;
+    let foreign: Option<String> = sqlx::query_scalar(
+        "SELECT CAST(table_name AS TEXT) FROM information_schema.tables WHERE table_schema = current_schema() \
+         AND NOT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = current_schema() \
+             AND table_name = '_sqlx_migrations') ORDER BY table_name LIMIT 1",
+    )
+    .fetch_optional(&mut *lock)
+    .await?;
+    if let Some(table) = foreign {
+        anyhow::bail!(
+            "it is not empty and not Oriel's, since it has a table {table}: name another database"
+        );
+    }
+    migrations().run(pool).await.map_err(migration_fault)?;
+    lock.commit().await?;
+    Ok(())
+}
+
+/// Migrations only add; a removal comes one release after its last use.
+fn migrations() -> Migrator {
+    let mut migrator = super::statement::migrator(&[(
+        1,
+        "catalog",
+        include_str!("../migrations/postgres/0001_catalog.sql"),
+    )]);
+    migrator.set_locking(false);
+    migrator
+}
+
+/// A connection in use.
+pub(in crate::catalog) struct Connection {
+    with: With,
+    pool: PgPool,
+    /// The transaction's number, once something was announced in it.
+    xid: Option<String>,
+}
+
+enum With {
+    Pooled(PoolConnection<Postgres>),
+    Transaction(Transaction<'static, Postgres>),
+}
+
+impl Connection {
+    fn driver(&mut self) -> &mut PgConnection {
+        match &mut self.with {
+            With::Pooled(connection) => connection,
+            With::Transaction(tx) => tx,
+        }
+    }
+
+    /// Leaves word for the feeds of all processes; it is seen by whoever sees the rest of the transaction.
+    pub(super) async fn announce(&mut self, image: &str) -> Result<()> {
+        let announced =
+            query("INSERT INTO changes (image_id) VALUES ($1) RETURNING CAST(xid AS TEXT) AS xid")
+                .bind(image);
+        let row = fetch_optional(self, announced).await?;
+        let row = row.ok_or(sqlx::Error::RowNotFound)?;
+        self.xid = Some(sqlx::Row::try_get(&row, "xid")?);
+        Ok(())
+    }
+
+    /// Commits. Where the answer is lost, the database is asked what became of the transaction.
+    pub(super) async fn commit(self) -> Result<()> {
+        let With::Transaction(tx) = self.with else {
+            return Ok(());
+        };
+        let lost = match timely(tx.commit()).await {
+            Err(Error::Unavailable(cause)) => Error::Unavailable(cause),
+            answered => return answered,
+        };
+        match self.xid {
+            Some(xid) => outcome(&self.pool, &xid).await.ok_or(lost)?,
+            None => Err(lost),
+        }
+    }
+}
+
+/// What became of a transaction; `None` when the database does not tell in time.
+async fn outcome(pool: &PgPool, xid: &str) -> Option<Result<()>> {
+    let look = async {
+        loop {
+            let status: sqlx::Result<Option<String>> =
+                sqlx::query_scalar("SELECT pg_xact_status(CAST($1 AS xid8))")
+                    .bind(xid)
+                    .fetch_one(pool)
+                    .await;
+            match status.as_ref().map(Option::as_deref) {
+                Ok(Some("committed")) => return Ok(()),
+                Ok(Some("aborted")) => {
+                    return Err(Error::Unavailable("the transaction was rolled back".into()));
+                }
+                // Still under way, or the database is away.
+                Ok(_) | Err(_) => tokio::time::sleep(COMMIT_LOOK_PAUSE).await,
+            }
+        }
+    };
+    tokio::time::timeout(COMMIT_LOOK, look).await.ok()
+}
+
+/// Runs what the driver does within the time that a statement may take.
+async fn timely<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(STATEMENT_TIMEOUT, work).await {
+        Ok(done) => Ok(done?),
+        Err(elapsed) => Err(Error::Unavailable(elapsed.into())),
+    }
+}
+
+async fn gives_sign(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let sign = sqlx::Connection::ping(connection);
+    match tokio::time::timeout(SIGN_TIMEOUT, sign).await {
+        Ok(sign) => sign,
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
+
+fn with_values(query: Query) -> sqlx::query::Query<'static, Postgres, PgArguments> {
+    let mut with = sqlx::query(query.text);
+    for value in query.values {
+        with = match value {
+            Value::Text(text) => with.bind(text),
+            Value::Number(number) => with.bind(number),
+            Value::Truth(truth) => with.bind(truth),
+        };
+    }
+    with
+}
+
+pub(super) async fn execute(db: &mut Connection, query: Query) -> Result<u64> {
+    let done = timely(with_values(query).execute(db.driver())).await?;
+    Ok(done.rows_affected())
+}
+
+pub(super) async fn fetch_all(db: &mut Connection, query: Query) -> Result<Vec<PgRow>> {
+    timely(with_values(query).fetch_all(db.driver())).await
+}
+
+pub(super) async fn fetch_optional(db: &mut Connection, query: Query) -> Result<Option<PgRow>> {
+    timely(with_values(query).fetch_optional(db.driver())).await
+}
+
+/// The server's trouble, or that of several transactions with each other, and not the statement's: the same request may
+/// succeed later.
+pub(super) fn is_passing(fault: &dyn DatabaseError) -> bool {
+    let Some(fault) = fault.try_downcast_ref::<PgDatabaseError>() else {
+        return false;
+    };
+    match fault.code() {
+        // Read only: a standby, or a primary that was made one.
+        "25006"
+        // Serialization and deadlock.
+        | "40001" | "40P01"
+        // A lock that was not to be had, a statement that was ended.
+        | "55P03" | "57014" => true,
+        // Connections, resources, shutdown and start, the system beneath.
+        code => ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class)),
+    }
+}
+
+/// `character_not_in_repertoire`; every other text is UTF-8 when it comes here.
+pub(super) fn is_nul_in_text(fault: &dyn DatabaseError) -> bool {
+    let fault = fault.try_downcast_ref::<PgDatabaseError>();
+    fault.is_some_and(|fault| fault.code() == "22021")
+}

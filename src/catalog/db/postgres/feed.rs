@@ -1,0 +1,111 @@
+//! What other processes have changed, asked for again and again.
+//!
+//! Every transaction that changes an image leaves a row with its own number. A question gives the rows of the transactions
+//! that the question before could not see yet, by comparing snapshots: none is missed and none comes twice, in whatever order
+//! they were begun and committed, and nobody waits for anybody's lock.
+
+use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{Postgres, Row};
+
+use super::timely;
+use crate::catalog::Result;
+use crate::image::{ImageId, Micros};
+
+/// Rows are kept for so long. Who has not asked for [`GAP`] takes nothing it remembers for true.
+const KEPT: &str = "10 minutes";
+const GAP: Micros = 60 * 1_000_000;
+
+/// How often old rows are removed.
+const PRUNE_EVERY: Micros = 60 * 1_000_000;
+
+const CHANGES: &str = "\
+    SELECT CAST(pg_current_snapshot() AS TEXT) AS snapshot, \
+    CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS at, \
+    substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline, \
+    (SELECT string_agg(image_id, ',') FROM changes \
+       WHERE xid >= pg_snapshot_xmin(CAST($1 AS pg_snapshot)) \
+         AND NOT pg_visible_in_snapshot(xid, CAST($1 AS pg_snapshot))) AS images";
+
+/// A snapshot after all others. What comes since then is not looked at.
+const LAST: &str = "9223372036854775807:9223372036854775807:";
+
+/// The questions of one process.
+pub(in crate::catalog) struct Feed {
+    pool: PgPool,
+    connection: Option<PoolConnection<Postgres>>,
+    asked: Option<Asked>,
+    pruned_at: Micros,
+}
+
+/// What is known since the last question.
+struct Asked {
+    snapshot: String,
+    timeline: String,
+    at: Micros,
+}
+
+/// What has changed since the question before.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::catalog) enum News {
+    /// These images, perhaps some of them twice.
+    Images(Vec<ImageId>),
+    /// Nobody knows: there was no question before, or the database is not the one that answered it.
+    Unknown,
+}
+
+impl Feed {
+    pub(super) fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            connection: None,
+            asked: None,
+            pruned_at: 0,
+        }
+    }
+
+    /// Asks. The answer holds every commit that was answered before the question began.
+    ///
+    /// # Errors
+    /// [`crate::catalog::Error::Unavailable`]; also by a standby, which does not know the last commits.
+    pub(in crate::catalog) async fn ask(&mut self) -> Result<News> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => timely(self.pool.acquire()).await?,
+        };
+        let since = self.asked.as_ref().map_or(LAST, |asked| &asked.snapshot);
+        let row = timely(sqlx::query(CHANGES).bind(since).fetch_one(&mut *connection))
+            .await
+            // What was not answered is not asked for again over this connection.
+            .inspect_err(|_| self.asked = None)?;
+        let asked = Asked {
+            snapshot: row.try_get("snapshot")?,
+            timeline: row.try_get("timeline")?,
+            at: row.try_get("at")?,
+        };
+        let images: Option<&str> = row.try_get("images")?;
+        let before = self.asked.take();
+        let is_next = before.is_some_and(|before| {
+            before.timeline == asked.timeline && (asked.at - before.at).abs() < GAP
+        });
+        let news = if is_next {
+            let images = images.unwrap_or_default().split_terminator(',');
+            News::Images(images.filter_map(|id| id.parse().ok()).collect())
+        } else {
+            News::Unknown
+        };
+        if asked.at - self.pruned_at >= PRUNE_EVERY {
+            self.pruned_at = asked.at;
+            prune(&mut connection).await?;
+        }
+        self.asked = Some(asked);
+        self.connection = Some(connection);
+        Ok(news)
+    }
+}
+
+async fn prune(connection: &mut PoolConnection<Postgres>) -> Result<()> {
+    let old = "DELETE FROM changes WHERE at < now() - CAST($1 AS INTERVAL)";
+    timely(sqlx::query(old).bind(KEPT).execute(&mut **connection)).await?;
+    Ok(())
+}

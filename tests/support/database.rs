@@ -1,0 +1,52 @@
+//! Which database a test's catalog is in: an SQLite file of its own, or a schema of its own in the PostgreSQL server that a
+//! variable names.
+
+use std::path::Path;
+
+/// The URL of a server whose user may make schemas.
+const SERVER: &str = "ORIEL_TEST_POSTGRES";
+
+/// `postgres` for the second run of the tests, with their catalogs there.
+const CATALOG: &str = "ORIEL_TEST_CATALOG";
+
+/// The key of `[catalog]` that names a new database; a file would be in `dir`.
+pub async fn setting(dir: &Path) -> String {
+    if variable(CATALOG).as_deref() == Some("postgres") {
+        return shared_setting()
+            .await
+            .expect("ORIEL_TEST_POSTGRES names no server");
+    }
+    format!("path = \"{}\"", dir.join("catalog.sqlite").display())
+}
+
+/// The same for a database of several servers; where there is none, says so.
+pub async fn shared_setting() -> Option<String> {
+    let Some(server) = variable(SERVER) else {
+        #[expect(
+            clippy::print_stdout,
+            reason = "the runner of the tests counts this line"
+        )]
+        {
+            println!("SKIPPED: needs a PostgreSQL ({SERVER})");
+        }
+        return None;
+    };
+    Some(format!("url = \"{}\"", new_schema(&server).await))
+}
+
+fn variable(name: &str) -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a setting of the test, not of the service"
+    )]
+    std::env::var(name).ok()
+}
+
+async fn new_schema(server: &str) -> String {
+    let name = format!("t{}", uuid::Uuid::new_v4().simple());
+    let pool = sqlx::PgPool::connect(server).await.unwrap();
+    let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {name}"));
+    sqlx::raw_sql(create).execute(&pool).await.unwrap();
+    pool.close().await;
+    format!("{server}?options[search_path]={name}")
+}
