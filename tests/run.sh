@@ -14,6 +14,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log="var/test.log"
 stores=(tests/stores/{localstack,ceph,seaweedfs}.sh)
+servers=(keystone postgres)
 export ORIEL_STORES_HOME="${ORIEL_STORES_HOME:-$PWD/var/stores}"
 
 # packages PROGRAM:PACKAGE[,...]...: 0 when every program is there, or is there now.
@@ -42,25 +43,35 @@ packages() {
 
 stop_servers() {
   tests/stores/all.sh stop >/dev/null 2>&1 || true
-  tests/keystone/keystone.sh stop >/dev/null 2>&1 || true
+  local server
+  for server in "${servers[@]}"; do "tests/$server/$server.sh" stop >/dev/null 2>&1 || true; done
 }
 
-# Keystone is no store, and is told of in the same words as one.
-start_keystone() {
+# start_server NAME: what is no store is told of in the same words as one.
+start_server() {
   local output outcome=0 reason
-  output="$(tests/keystone/keystone.sh start 2>&1)" || outcome=$?
+  output="$("tests/$1/$1.sh" start 2>&1)" || outcome=$?
   # The last line a starter prints is its reason.
   reason="$(tail -n 1 <<<"$output")"
-  reason="${reason#keystone: }"
+  reason="${reason#"$1: "}"
   case "$outcome" in
-    0) echo "keystone: ready" ;;
-    77) echo "keystone: SKIPPED: $reason" ;;
+    0) echo "$1: ready" ;;
+    77) echo "$1: SKIPPED: $reason" ;;
     *)
       echo "$output" >&2
-      echo "keystone: FAILED: $reason"
+      echo "$1: FAILED: $reason"
       return 1
       ;;
   esac
+}
+
+# The tests of behaviour once more, with their catalogs in PostgreSQL: but for those that are about the wire or the store, or
+# that have a catalog of their own.
+on_postgres() {
+  ORIEL_TEST_CATALOG=postgres cargo test --locked --no-fail-fast --test it -- --show-output \
+    --skip connections:: --skip cors:: --skip crash:: --skip disk_images:: --skip http:: --skip json_bodies:: \
+    --skip keystone:: --skip openapi:: --skip postgres:: --skip servers:: --skip store_answers:: --skip tls:: --skip token_cache:: \
+    --skip upload_fairness:: --skip surroundings::ids_that_were_kept_in_capitals_are_found
 }
 
 # clients SCRIPT NAME: runs a script of tests/clients; where this machine cannot have what it needs, says so.
@@ -92,7 +103,7 @@ run() {
 
   # Programs come over the network while the tests compile; what goes wrong here is told by the start below.
   local store installing=()
-  for store in "${stores[@]}" tests/keystone/keystone.sh; do
+  for store in "${stores[@]}" tests/keystone/keystone.sh tests/postgres/postgres.sh; do
     "$store" install >/dev/null 2>&1 </dev/null &
     installing+=($!)
   done
@@ -117,10 +128,19 @@ run() {
 
   trap stop_servers EXIT
   tests/stores/all.sh start </dev/null 2>&1 | tee -a "$log" || started=1
-  start_keystone </dev/null 2>&1 | tee -a "$log" || started=1
+  local server
+  for server in "${servers[@]}"; do start_server "$server" </dev/null 2>&1 | tee -a "$log" || started=1; done
+  local settings="$ORIEL_STORES_HOME/postgres/run/settings"
+  if [ -f "$settings" ]; then
+    ORIEL_TEST_POSTGRES="$(sed -n 's/^POSTGRES_URL=//p' "$settings")"
+    export ORIEL_TEST_POSTGRES
+  fi
   ORIEL_TEST_STORES_FILE="$ORIEL_STORES_HOME/available" \
   ORIEL_TEST_KEYSTONE_FILE="$ORIEL_STORES_HOME/keystone/run/settings" \
     cargo test --locked --no-fail-fast "$@" -- --show-output </dev/null 2>&1 | tee -a "$log" || outcome=$?
+  if [ "$#" -eq 0 ] && [ -n "${ORIEL_TEST_POSTGRES:-}" ]; then
+    on_postgres </dev/null 2>&1 | tee -a "$log" || outcome=$?
+  fi
   stop_servers
   trap - EXIT
   if [ "$#" -eq 0 ]; then
