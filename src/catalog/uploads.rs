@@ -277,7 +277,8 @@ impl Catalog {
         let (this, attempt, intent) = (self.clone(), attempt.clone(), intent.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let upload = this.take(&mut tx, &attempt).await?.ok_or(Error::LeaseLost)?;
+            let taken = this.take(&mut tx, &attempt).await?;
+            let (upload, held) = taken.ok_or(Error::LeaseLost)?;
             let Intent { facts, judged_as } = intent;
             let (from, to) = (Status::Saving, Status::Active);
             status::change(&mut tx, &upload.image, from, to, Facts::Set(&facts)).await?;
@@ -294,9 +295,13 @@ impl Catalog {
             .bind(&etag)
             .execute(&mut tx)
             .await?;
+            let image = rows::load(&mut tx, &upload.image).await?;
+            let image = Arc::new(image.ok_or(Error::Missing)?);
+            // Last: all of the project's transactions wait for each other here.
             let owner = image.owner.as_ref().map(ProjectId::as_str);
-            usage::change(&mut tx, owner, Delta::bytes(signed(facts.size))).await?;
-            let image = this.commit(tx, &upload.image).await?.ok_or(Error::Missing)?;
+            held.move_to(&mut tx, owner, signed(facts.size)).await?;
+            this.commit_as(tx, &upload.image, Some(Arc::clone(&image)))
+                .await?;
             this.leases.end(&attempt);
             Ok(image)
         })
@@ -315,7 +320,7 @@ impl Catalog {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let Some(upload) = this.take(&mut tx, &attempt).await? else {
+            let Some((upload, held)) = this.take(&mut tx, &attempt).await? else {
                 this.leases.end(&attempt);
                 return Ok(None);
             };
@@ -339,6 +344,7 @@ impl Catalog {
                 now()
             };
             super::garbage::insert(&mut tx, &garbage, due_at).await?;
+            held.give_back(&mut tx).await?;
             this.commit(tx, &upload.image).await?;
             this.leases.end(&attempt);
             Ok(Some(garbage))
@@ -374,9 +380,46 @@ fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// What an attempt counted for, while its row is being removed.
+struct Held {
+    owner: Option<String>,
+    reserved: i64,
+}
+
+impl Held {
+    /// The owner of the attempt has it no longer.
+    async fn give_back(self, tx: &mut Connection) -> Result<()> {
+        let held = Delta::upload(self.reserved).gone();
+        usage::change(tx, self.owner.as_deref(), held).await?;
+        Ok(())
+    }
+
+    /// The same, and the image's owner has so many bytes instead. The two are one, unless the image was given away meanwhile.
+    async fn move_to(self, tx: &mut Connection, owner: Option<&str>, bytes: i64) -> Result<()> {
+        if self.owner.as_deref() == owner {
+            let change = Delta {
+                bytes,
+                ..Delta::upload(self.reserved).gone()
+            };
+            usage::change(tx, owner, change).await?;
+            return Ok(());
+        }
+        let mut steps = [
+            (self.owner.as_deref(), Delta::upload(self.reserved).gone()),
+            (owner, Delta::bytes(bytes)),
+        ];
+        usage::change_in_order(tx, &mut steps).await
+    }
+}
+
 impl Catalog {
-    /// Removes an attempt's row, with what it had reserved, and returns it; `None` when it is gone or another process has it.
-    async fn take(&self, tx: &mut Connection, attempt: &AttemptId) -> Result<Option<Upload>> {
+    /// Removes an attempt's row and returns it with what it had reserved, which is still to be given back; `None` when it is
+    /// gone or another process has it.
+    async fn take(
+        &self,
+        tx: &mut Connection,
+        attempt: &AttemptId,
+    ) -> Result<Option<(Upload, Held)>> {
         let row = query("SELECT image_id FROM uploads WHERE attempt_id = $1")
             .bind(attempt.as_str())
             .fetch_optional(&mut *tx)
@@ -394,10 +437,11 @@ impl Catalog {
         let Some(row) = row else {
             return Ok(None);
         };
-        let owner: Option<String> = row.get("owner")?;
-        let held = Delta::upload(row.get("reserved_bytes")?);
-        usage::change(tx, owner.as_deref(), held.gone()).await?;
-        upload_of(&row).map(Some)
+        let held = Held {
+            owner: row.get("owner")?,
+            reserved: row.get("reserved_bytes")?,
+        };
+        Ok(Some((upload_of(&row)?, held)))
     }
 
     /// Sets what an attempt has reserved, bytes; gives the owner and what he holds then.
@@ -417,6 +461,10 @@ impl Catalog {
                 .ok_or(Error::LeaseLost)?;
         let owner: Option<String> = row.get("owner")?;
         let more = signed(bytes) - row.get::<i64>("reserved_bytes")?;
+        if more == 0 {
+            let usage = usage::read(tx, owner.as_deref()).await?;
+            return Ok((owner, usage));
+        }
         query("UPDATE uploads SET reserved_bytes = $1 WHERE attempt_id = $2")
             .bind(signed(bytes))
             .bind(attempt.as_str())

@@ -101,14 +101,19 @@ impl Catalog {
     /// # Errors
     /// [`super::Error::Unavailable`].
     pub(crate) async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
-        let row = query(
-            "SELECT bytes, reserved_bytes, images, uploads FROM project_usage WHERE project = $1",
-        )
-        .bind(owner.unwrap_or_default())
-        .fetch_optional(&mut self.db.read().await?)
-        .await?;
-        row.as_ref().map_or_else(|| Ok(Usage::default()), usage_of)
+        read(&mut self.db.read().await?, owner).await
     }
+}
+
+/// What a project holds by the last commit; others may be changing it.
+pub(super) async fn read(db: &mut Connection, owner: Option<&str>) -> Result<Usage> {
+    let row = query(
+        "SELECT bytes, reserved_bytes, images, uploads FROM project_usage WHERE project = $1",
+    )
+    .bind(owner.unwrap_or_default())
+    .fetch_optional(db)
+    .await?;
+    row.as_ref().map_or_else(|| Ok(Usage::default()), usage_of)
 }
 
 /// Changes what a project holds; gives what it holds then.
@@ -131,21 +136,29 @@ pub(super) async fn change(tx: &mut Connection, owner: Option<&str>, by: Delta) 
 }
 
 /// An image with all it has, `from` another project, is its owner's.
-pub(super) async fn change_owner(
+pub(super) async fn change_owner<'a>(
     tx: &mut Connection,
-    from: Option<&ProjectId>,
-    image: &Image,
+    from: Option<&'a ProjectId>,
+    image: &'a Image,
 ) -> Result<()> {
     let to = image.owner.as_ref();
     if from == to {
         return Ok(());
     }
     let what = Delta::of(image);
-    let mut steps = [(from, what.gone()), (to, what)];
-    // In one order for all, so that two who change owners do not wait for each other.
-    steps.sort_by_key(|(owner, _)| *owner);
+    let name = |owner: Option<&'a ProjectId>| owner.map(ProjectId::as_str);
+    let mut steps = [(name(from), what.gone()), (name(to), what)];
+    change_in_order(tx, &mut steps).await
+}
+
+/// Changes what two projects hold: in one order for all, so that two who do so do not wait for each other.
+pub(super) async fn change_in_order(
+    tx: &mut Connection,
+    steps: &mut [(Option<&str>, Delta); 2],
+) -> Result<()> {
+    steps.sort_by_key(|(owner, _)| owner.unwrap_or_default());
     for (owner, delta) in steps {
-        change(tx, owner.map(ProjectId::as_str), delta).await?;
+        change(tx, *owner, *delta).await?;
     }
     Ok(())
 }

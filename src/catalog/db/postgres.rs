@@ -43,6 +43,16 @@ const SIGN_TIMEOUT: Duration = Duration::from_secs(5);
 const COMMIT_LOOK: Duration = Duration::from_secs(10);
 const COMMIT_LOOK_PAUSE: Duration = Duration::from_millis(200);
 
+/// Begins to write, whatever the site has set as its defaults: rows that decide are locked, and read again after a wait. A
+/// process that stops or is cut off in between keeps others from its rows no longer than a statement may take.
+const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+    SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '20s'; \
+    SET LOCAL idle_in_transaction_session_timeout = '20s'";
+
+/// Begins to read what one moment had.
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+    SET LOCAL statement_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = '20s'";
+
 /// Tells the migrations of this program from the locks of others: "oriel" in hex.
 const MIGRATION_LOCK: i64 = 0x006f_7269_656c;
 
@@ -97,14 +107,11 @@ impl Pool {
     }
 
     pub(super) async fn snapshot(&self) -> Result<Connection> {
-        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
+        self.begin(SNAPSHOT).await
     }
 
     pub(super) async fn write(&self) -> Result<Connection> {
-        // Whatever the site has set as its default: rows that decide are locked, and read again after a wait.
-        self.begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
-            .await
+        self.begin(WRITE).await
     }
 
     async fn begin(&self, how: &'static str) -> Result<Connection> {
@@ -127,7 +134,9 @@ impl Pool {
 
 /// Servers that start together wait for each other here. A lock that ends with its transaction also holds through a pooler.
 async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
-    let mut lock = pool.begin().await?;
+    let mut lock = pool
+        .begin_with("BEGIN; SET LOCAL lock_timeout = '5min'")
+        .await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(MIGRATION_LOCK)
         .execute(&mut *lock)
