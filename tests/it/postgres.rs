@@ -194,3 +194,29 @@ async fn while_the_database_is_away_answers_are_503_and_transfers_go_on() {
     assert_eq!(back.body, "first second");
     app.finish().await;
 }
+
+/// A server that stopped in the middle of a transaction keeps a row; others wait for it, but not for ever.
+#[tokio::test]
+async fn row_that_another_keeps_is_503_after_a_while_and_changes_nothing() {
+    let Some((url, pool)) = site().await else {
+        return;
+    };
+    let app = TestApp::with(Options {
+        catalog: Some(format!("url = {url:?}")),
+        ..Options::default()
+    })
+    .await;
+    let id = app.client.create_image().await;
+    let path = format!("/v2/images/{id}");
+    let mut kept = pool.begin().await.unwrap();
+    let keep = sqlx::query("SELECT id FROM images WHERE id = $1 FOR UPDATE").bind(&id);
+    keep.fetch_one(&mut *kept).await.unwrap();
+    let change = json!([{"op": "replace", "path": "/name", "value": "new"}]);
+    let answer = patch(&app.client, &path, change.clone()).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(app.client.image(&id).await["name"], "t");
+    kept.rollback().await.unwrap();
+    assert_eq!(patch(&app.client, &path, change).await.status, 200);
+    app.finish().await;
+}

@@ -229,3 +229,63 @@ async fn uploads_are_another_servers_business_only_when_their_lease_ran_out() {
     site.servers.push(site.start_server().await);
     site.until_settled(&[left, slow]).await;
 }
+
+/// Servers are killed one after the other while all of them take uploads.
+#[tokio::test]
+async fn no_image_is_lost_or_stuck_when_servers_are_killed_at_any_moment() {
+    let rounds =
+        database::variable("ORIEL_KILL_ROUNDS").map_or(8, |rounds| rounds.parse().unwrap());
+    let Some(mut site) = Site::start("").await else {
+        return;
+    };
+    let pool = content::bytes(24 * 1024 * 1024);
+    let (mut images, mut accepted) = (Vec::new(), 0);
+    for round in 0..rounds {
+        let victim = site.servers.remove(fastrand::usize(..SERVERS));
+        let clients =
+            [&victim, &site.servers[0], &site.servers[1]].map(|server| server.client.clone());
+        let mut trials = Vec::new();
+        for n in 0..2 * SERVERS {
+            // About the border between one request and parts, on both sides.
+            let size = fastrand::usize(1..12 * 1024 * 1024);
+            trials.push((site.servers[0].client.create_image().await, n, size));
+        }
+        let uploading = join_all(trials.iter().map(async |(id, n, size)| {
+            let path = format!("/v2/images/{id}/file");
+            let headers = [("content-type", "application/octet-stream")];
+            let body = full(pool.slice(*n..*n + *size));
+            let answer = clients[n % SERVERS]
+                .open(Method::PUT, &path, &headers, body)
+                .await;
+            answer.ok().map(|answer| answer.status())
+        }));
+        let moment = Duration::from_millis(fastrand::u64(..900));
+        let killing = async {
+            tokio::time::sleep(moment).await;
+            victim.kill().await;
+        };
+        let (answers, ()) = tokio::join!(uploading, killing);
+        site.servers.push(site.start_server().await);
+        for ((id, n, size), answer) in trials.iter().zip(answers) {
+            let is_victims = n % SERVERS == 0;
+            assert!(
+                is_victims || answer == Some(StatusCode::NO_CONTENT),
+                "round {round}: {answer:?}"
+            );
+            if answer == Some(StatusCode::NO_CONTENT) {
+                accepted += 1;
+                let back = site
+                    .random_client()
+                    .get(&format!("/v2/images/{id}/file"))
+                    .await;
+                assert!(
+                    back.body == pool.slice(*n..*n + *size),
+                    "round {round}: {id}"
+                );
+            }
+        }
+        images.extend(trials.into_iter().map(|(id, ..)| id));
+    }
+    site.until_settled(&images).await;
+    assert!(accepted >= rounds * 4 && images.len() == rounds * 2 * SERVERS);
+}

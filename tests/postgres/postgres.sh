@@ -3,7 +3,8 @@
 # when this is root, since the server refuses to be run by root.
 #
 #   postgres.sh install|start|stop|env|status|wipe
-#   ORIEL_POSTGRES_PORT   default 18720
+#   ORIEL_POSTGRES_PORT    default 18720
+#   ORIEL_POSTGRES_FSYNC   `on` for a cluster that waits for the disk, as benches want it
 #
 # `start` makes a new cluster each time. Nothing in it outlives the tests, so it does not wait for the disk.
 set -euo pipefail
@@ -11,12 +12,13 @@ STORE=postgres
 . "$(dirname "${BASH_SOURCE[0]}")/../stores/lib.sh"
 PORT="${ORIEL_POSTGRES_PORT:-$((18720 + PORT_OFFSET))}"
 PORTS=("$PORT")
+FSYNC="${ORIEL_POSTGRES_FSYNC:-off}"
 # The checkout may be where the server's user cannot look into.
 CLUSTER="/tmp/oriel-postgres-$PORT"
 DEFAULTS=/etc/postgresql-common/createcluster.conf
 
 store_processes() { echo postgres; }
-store_settings() { echo "port $PORT"; }
+store_settings() { echo "port $PORT fsync $FSYNC"; }
 store_env() { printf 'POSTGRES_URL=postgres://postgres@127.0.0.1:%s/postgres\n' "$PORT"; }
 
 # The folder of the newest server there is; Debian keeps them apart and out of the path.
@@ -63,9 +65,9 @@ listen_addresses = '127.0.0.1'
 port = $PORT
 unix_socket_directories = ''
 max_connections = 600
-fsync = off
-synchronous_commit = off
-full_page_writes = off
+fsync = $FSYNC
+synchronous_commit = $FSYNC
+full_page_writes = $FSYNC
 CONF
 }
 

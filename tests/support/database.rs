@@ -34,7 +34,8 @@ pub async fn shared_setting() -> Option<String> {
     Some(format!("url = \"{}\"", new_schema(&server).await))
 }
 
-fn variable(name: &str) -> Option<String> {
+/// A setting of the tests.
+pub fn variable(name: &str) -> Option<String> {
     #[expect(
         clippy::disallowed_methods,
         reason = "a setting of the test, not of the service"
