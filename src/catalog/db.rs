@@ -11,6 +11,8 @@ mod words;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(test)]
+pub(super) use postgres::new_schema;
 pub(super) use postgres::{Feed, News};
 pub(super) use statement::{Builder, Row, Value, query};
 pub(super) use words::Words;

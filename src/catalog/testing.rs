@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Catalog;
-use crate::config::{Database, Secret};
+use super::{Catalog, db};
+use crate::config::Database;
 use crate::telemetry::metrics::Metrics;
 
 /// The variable with the URL of a PostgreSQL server whose user may make schemas.
@@ -20,7 +20,7 @@ pub(super) async fn catalogs() -> Vec<(Catalog, tempfile::TempDir)> {
     )]
     let server = std::env::var(SERVER);
     if let Ok(server) = server {
-        databases.push(Database::Postgres(new_schema(&server).await));
+        databases.push(Database::Postgres(db::new_schema(&server).await));
     }
     let mut dir = Some(dir);
     for database in databases {
@@ -31,14 +31,4 @@ pub(super) async fn catalogs() -> Vec<(Catalog, tempfile::TempDir)> {
         catalogs.push((catalog, dir));
     }
     catalogs
-}
-
-/// Makes a schema on the server; gives its URL.
-async fn new_schema(server: &str) -> Secret {
-    let name = format!("t{}", uuid::Uuid::new_v4().simple());
-    let pool = sqlx::PgPool::connect(server).await.unwrap();
-    let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {name}"));
-    sqlx::raw_sql(create).execute(&pool).await.unwrap();
-    pool.close().await;
-    Secret::new(format!("{server}?options[search_path]={name}"))
 }

@@ -303,3 +303,14 @@ pub(super) fn is_nul_in_text(fault: &dyn DatabaseError) -> bool {
     let fault = fault.try_downcast_ref::<PgDatabaseError>();
     fault.is_some_and(|fault| fault.code() == "22021")
 }
+
+/// Makes a schema on a server for a test; gives its URL.
+#[cfg(test)]
+pub(in crate::catalog) async fn new_schema(server: &str) -> Secret {
+    let name = format!("t{}", uuid::Uuid::new_v4().simple());
+    let pool = PgPool::connect(server).await.unwrap();
+    let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {name}"));
+    sqlx::raw_sql(create).execute(&pool).await.unwrap();
+    pool.close().await;
+    Secret::new(format!("{server}?options[search_path]={name}"))
+}
