@@ -7,6 +7,7 @@
 //! that belongs to it.
 
 mod cache;
+mod copy;
 mod db;
 mod follower;
 mod garbage;
@@ -34,6 +35,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Database;
 use crate::image::{Denial, Image, ImageId, InvalidTransition, Micros};
 use crate::telemetry::metrics::Metrics;
+pub(crate) use copy::copy_catalog;
 pub(crate) use garbage::{Garbage, OpenParts};
 pub(crate) use images::{Activation, Change};
 pub(crate) use limits::Limits;

@@ -1,6 +1,7 @@
 //! The command line.
 #![expect(clippy::print_stdout, reason = "what a command prints is its result")]
 
+mod catalog;
 mod check;
 mod dev;
 mod metadefs;
@@ -51,6 +52,9 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Copy records from one database to another, while the service is stopped.
+    #[command(subcommand)]
+    Catalog(catalog::Command),
     /// Load, remove or export metadata definitions, while the service is stopped.
     #[command(subcommand)]
     Metadefs(metadefs::Command),
@@ -65,6 +69,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Command::Serve { config } => serve::run(&config).await,
         Command::Dev { listen, data_dir } => dev::run(listen, &data_dir).await,
         Command::Check { config } => check::run(&config).await,
+        Command::Catalog(command) => catalog::run(command).await,
         Command::Metadefs(command) => metadefs::run(command).await,
     }
 }

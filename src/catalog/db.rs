@@ -50,6 +50,14 @@ impl Db {
         matches!(self.pools, Pools::Sqlite(_))
     }
 
+    /// Whether another process has it open now. A file cannot have been opened then.
+    pub(super) async fn is_in_use(&self) -> Result<bool> {
+        match &self.pools {
+            Pools::Sqlite(_) => Ok(false),
+            Pools::Postgres(pool) => pool.is_in_use().await,
+        }
+    }
+
     /// What other processes change; `None` where there are none.
     pub(super) fn feed(&self) -> Option<Feed> {
         match &self.pools {

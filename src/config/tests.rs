@@ -75,6 +75,7 @@ fn reference_lists_every_key_and_no_other() {
     assert_eq!(
         optional,
         [
+            "catalog.url",
             "cors.allowed_origins",
             "default_store",
             "images.property_protection_file",

@@ -19,9 +19,23 @@ pub async fn setting(dir: &Path) -> String {
     format!("path = \"{}\"", dir.join("catalog.sqlite").display())
 }
 
-/// The same for a database of several servers; where there is none, says so.
+/// The same for a catalog of several servers; where there is no PostgreSQL, says so.
 pub async fn shared_setting() -> Option<String> {
-    let Some(server) = variable(SERVER) else {
+    Some(format!("url = \"{}\"", new_schema(&server()?).await))
+}
+
+/// The URL of a database of the test's own, in which no other test has a schema.
+pub async fn own_database() -> Option<String> {
+    let server = server()?;
+    let name = format!("d{}", uuid::Uuid::new_v4().simple());
+    run(&server, format!("CREATE DATABASE {name}")).await;
+    let (base, _) = server.rsplit_once('/').unwrap();
+    Some(format!("{base}/{name}"))
+}
+
+fn server() -> Option<String> {
+    let server = variable(SERVER);
+    if server.is_none() {
         #[expect(
             clippy::print_stdout,
             reason = "the runner of the tests counts this line"
@@ -29,9 +43,8 @@ pub async fn shared_setting() -> Option<String> {
         {
             println!("SKIPPED: needs a PostgreSQL ({SERVER})");
         }
-        return None;
-    };
-    Some(format!("url = \"{}\"", new_schema(&server).await))
+    }
+    server
 }
 
 /// A setting of the tests.
@@ -45,9 +58,13 @@ pub fn variable(name: &str) -> Option<String> {
 
 async fn new_schema(server: &str) -> String {
     let name = format!("t{}", uuid::Uuid::new_v4().simple());
-    let pool = sqlx::PgPool::connect(server).await.unwrap();
-    let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {name}"));
-    sqlx::raw_sql(create).execute(&pool).await.unwrap();
-    pool.close().await;
+    run(server, format!("CREATE SCHEMA {name}")).await;
     format!("{server}?options[search_path]={name}")
+}
+
+async fn run(server: &str, statement: String) {
+    let pool = sqlx::PgPool::connect(server).await.unwrap();
+    let statement = sqlx::AssertSqlSafe(statement);
+    sqlx::raw_sql(statement).execute(&pool).await.unwrap();
+    pool.close().await;
 }

@@ -53,6 +53,9 @@ const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
     SET LOCAL statement_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = '20s'";
 
+/// How this program's connections are named, before what tells processes apart.
+const APPLICATION: &str = "oriel-";
+
 /// Tells the migrations of this program from the locks of others: "oriel" in hex.
 const MIGRATION_LOCK: i64 = 0x006f_7269_656c;
 
@@ -68,14 +71,19 @@ pub(super) const WORDS: Words = Words {
 };
 
 /// The connections to a database.
-pub(super) struct Pool(PgPool);
+pub(super) struct Pool {
+    connections: PgPool,
+    /// By which the database knows this process from the others.
+    name: String,
+}
 
 impl Pool {
     /// Connects, and brings the tables up to date.
     pub(super) async fn open(url: &Secret) -> anyhow::Result<Self> {
+        let name = format!("{APPLICATION}{:08x}", fastrand::u32(..));
         let options = PgConnectOptions::from_str(url.expose())
             .context("catalog.url is not the URL of a PostgreSQL database")?
-            .application_name("oriel");
+            .application_name(&name);
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(CONNECT_TIMEOUT)
@@ -95,13 +103,16 @@ impl Pool {
         migrate(&pool)
             .await
             .context("the database of catalog.url")?;
-        Ok(Self(pool))
+        Ok(Self {
+            connections: pool,
+            name,
+        })
     }
 
     pub(super) async fn read(&self) -> Result<Connection> {
         Ok(Connection {
-            with: With::Pooled(self.0.acquire().await?),
-            pool: self.0.clone(),
+            with: With::Pooled(self.connections.acquire().await?),
+            pool: self.connections.clone(),
             xid: None,
         })
     }
@@ -115,20 +126,29 @@ impl Pool {
     }
 
     async fn begin(&self, how: &'static str) -> Result<Connection> {
-        let tx = timely(self.0.begin_with(how)).await?;
+        let tx = timely(self.connections.begin_with(how)).await?;
         Ok(Connection {
             with: With::Transaction(tx),
-            pool: self.0.clone(),
+            pool: self.connections.clone(),
             xid: None,
         })
     }
 
+    /// Whether other processes of this program are connected to the database.
+    pub(super) async fn is_in_use(&self) -> Result<bool> {
+        let others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() \
+                      AND starts_with(application_name, $1) AND application_name <> $2 LIMIT 1";
+        let others = query(others).bind(APPLICATION).bind(&self.name);
+        let found = fetch_optional(&mut self.read().await?, others).await?;
+        Ok(found.is_some())
+    }
+
     pub(super) fn feed(&self) -> Feed {
-        Feed::new(self.0.clone())
+        Feed::new(self.connections.clone())
     }
 
     pub(super) async fn close(&self) {
-        let _ = tokio::time::timeout(SIGN_TIMEOUT, self.0.close()).await;
+        let _ = tokio::time::timeout(SIGN_TIMEOUT, self.connections.close()).await;
     }
 }
 
