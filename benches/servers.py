@@ -2,10 +2,10 @@
 """What several servers cost: reads of one record and writes, with the catalog in SQLite, and in PostgreSQL with one, two and three
 servers.
 
-    benches/servers.py [ROUNDS]       3
+    benches/servers.py [ROUNDS [STORE]]       3 null
 
-Needs the release build and wrk; starts the tests' SeaweedFS and a PostgreSQL that waits for the disk. Everything has the same two
-cores. Reads: wrk with 32 connections on the first server. Writes: the time of one after the other from one client, to the servers in
+Needs the release build and wrk; starts a PostgreSQL that waits for the disk, and the store: `null`, the one of the bench (`cargo bench
+--bench transfer --no-run` builds it), which costs next to nothing, or `seaweedfs`, the tests'. Everything has the same two cores. Reads: wrk with 32 connections on the first server. Writes: the time of one after the other from one client, to the servers in
 turn; images a second: 16 processes that each create one and upload 1 KiB to it, to the servers in turn. Medians of the rounds,
 which go through all rows in turn. Writes a Markdown table.
 """
@@ -23,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ORIEL = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "oriel"
+NULL_STORE = ORIEL.parent / "deps"
 ENVIRONMENT = {**os.environ, "ORIEL_POSTGRES_FSYNC": "on"}
 ROWS = [("SQLite", 1), ("PostgreSQL", 1), ("PostgreSQL", 2), ("PostgreSQL", 3)]
 WRITES, CLIENTS, SECONDS = 200, 16, 6
@@ -35,6 +36,35 @@ def starter(name, command):
     script = ROOT / "tests" / ("postgres" if name == "postgres" else "stores") / f"{name}.sh"
     out = subprocess.run([script, command], env=ENVIRONMENT, check=True, capture_output=True, text=True).stdout
     return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+
+
+class NullStore:
+    """It ends with its standard input."""
+
+    def __init__(self):
+        built = [path for path in NULL_STORE.glob("transfer-*") if not path.suffix]
+        if not built:
+            raise SystemExit("no null store: cargo bench --bench transfer --no-run")
+        program = max(built, key=lambda path: path.stat().st_mtime)
+        self.process = subprocess.Popen([program, "null-store"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        address = self.process.stdout.readline().strip()
+        self.settings = {"S3_ENDPOINT": f"http://{address}", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class SeaweedFS:
+    def __init__(self):
+        starter("seaweedfs", "start")
+        self.settings = starter("seaweedfs", "env")
+
+    def stop(self):
+        starter("seaweedfs", "stop")
+
+
+STORES = {"null": NullStore, "seaweedfs": SeaweedFS}
 
 
 class Client:
@@ -131,10 +161,11 @@ def measure(site):
 
 def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    store = STORES[sys.argv[2] if len(sys.argv) > 2 else "null"]()
     results = {row: [] for row in ROWS}
-    starter("seaweedfs", "start"), starter("postgres", "start")
+    starter("postgres", "start")
     try:
-        store, postgres = starter("seaweedfs", "env"), starter("postgres", "env")["POSTGRES_URL"]
+        postgres = starter("postgres", "env")["POSTGRES_URL"]
         for _ in range(rounds):
             for row in ROWS:
                 with tempfile.TemporaryDirectory() as name:
@@ -145,14 +176,15 @@ def main():
                         if made.returncode:
                             raise SystemExit("needs psql (apt-get install postgresql-client)")
                         catalog = f'url = "{postgres.rsplit("/", 1)[0]}/{database}"'
-                    site = Site(Path(name), catalog, row[1], store)
+                    site = Site(Path(name), catalog, row[1], store.settings)
                     try:
                         results[row].append(measure(site))
                     finally:
                         site.stop()
                 print(row, results[row][-1], file=sys.stderr)
     finally:
-        starter("postgres", "stop"), starter("seaweedfs", "stop")
+        starter("postgres", "stop")
+        store.stop()
     print("| catalog | servers | reads/s | create ms | PATCH ms | upload of 1 KiB ms | images/s |\n|" + " --- |" * 7)
     for (catalog, servers), measured in results.items():
         read, create, patch, upload, rate = (sorted(figures)[len(figures) // 2] for figures in zip(*measured))

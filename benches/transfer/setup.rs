@@ -273,6 +273,7 @@ pub fn digests(pattern: &Pattern, size: u64) -> (String, String) {
     (hex(&md5.finalize()), hex(sha512.finish().as_ref()))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

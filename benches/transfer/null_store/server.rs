@@ -1,7 +1,8 @@
 //! The part of S3 that the SDK needs to put, get, list and delete objects, without the objects.
 //!
-//! Bodies are read and dropped; only their sizes are remembered, by key. What is read back is the pattern. An
-//! operation that is not known is answered 501, so that a need for it shows at once.
+//! Bodies are read and dropped; what is remembered, by key, is what a careful client looks at: size, metadata, and an ETag
+//! that is the MD5 of a small object. What is read back is the pattern. An operation that is not known is answered 501, so
+//! that a need for it shows at once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -13,22 +14,30 @@ use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use md5::{Digest, Md5};
 use percent_encoding::percent_decode_str;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::throttle::Throttle;
 use crate::pattern::Pattern;
+use crate::setup::hex;
 
 /// Where the count of bytes taken so far is told; no bucket has such a name.
 pub const TAKEN_PATH: &str = "/-/taken";
 
-/// The ETag of every object and part.
-const ETAG: &str = "\"0123456789abcdef0123456789abcdef\"";
+/// The ETag of parts, and of objects that were sent in parts or are large: no MD5, as it is with S3.
+const ETAG: &str = "\"0123456789abcdef0123456789abcdef-1\"";
+
+/// Up to how many bytes an object's ETag is its MD5: more would cost the bench the time that it measures.
+const HASHED: u64 = 16 << 20;
+
+/// What the names of headers begin with that hold an object's metadata.
+const METADATA: &str = "x-amz-meta-";
 
 /// When every object was last modified, in the two formats of S3.
 const MODIFIED_HTTP: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
@@ -48,12 +57,34 @@ struct Server {
 
 #[derive(Debug, Default)]
 struct Contents {
-    /// Sizes of objects in bytes, by path: bucket and key.
-    objects: BTreeMap<String, u64>,
-    /// Open multipart uploads by id: sizes of parts in bytes, by part number.
-    uploads: HashMap<String, BTreeMap<String, u64>>,
+    /// By path: bucket and key.
+    objects: BTreeMap<String, Object>,
+    /// Open multipart uploads by id.
+    uploads: HashMap<String, Upload>,
     last_upload: u64,
     taken_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Object {
+    /// In bytes.
+    size: u64,
+    etag: String,
+    metadata: HeaderMap,
+}
+
+#[derive(Debug)]
+struct Upload {
+    metadata: HeaderMap,
+    /// Sizes of parts in bytes, by part number.
+    parts: BTreeMap<String, u64>,
+}
+
+/// What is known of a body after it was dropped.
+struct Dropped {
+    /// In bytes.
+    size: u64,
+    etag: String,
 }
 
 /// Serves until dropped.
@@ -98,7 +129,7 @@ impl Server {
         let query = Query(head.uri.query().unwrap_or_default());
         let is_object = path[1..].trim_end_matches('/').contains('/');
         // Read and drop, whatever it is.
-        let size = self
+        let dropped = self
             .drop_body(body, is_object && head.method == Method::PUT)
             .await?;
 
@@ -112,12 +143,20 @@ impl Server {
                 "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>",
             ),
             (&Method::GET, false, _) if query.has("list-type") => self.list(path, &query),
-            (&Method::PUT, true, Some(upload)) => self.put_part(upload, &query, size),
+            (&Method::PUT, true, Some(upload)) => self.put_part(upload, &query, dropped.size),
             (&Method::PUT, true, None) => {
-                self.contents().objects.insert(path.to_owned(), size);
-                etag_only()
+                let answer = etag_only(&dropped.etag);
+                let object = Object {
+                    size: dropped.size,
+                    etag: dropped.etag,
+                    metadata: metadata_in(&head.headers),
+                };
+                self.contents().objects.insert(path.to_owned(), object);
+                answer
             }
-            (&Method::POST, true, None) if query.has("uploads") => self.create_upload(),
+            (&Method::POST, true, None) if query.has("uploads") => {
+                self.create_upload(metadata_in(&head.headers))
+            }
             (&Method::POST, true, Some(upload)) => self.complete(path, upload),
             (&Method::DELETE, true, Some(upload)) => match self.contents().uploads.remove(upload) {
                 Some(_) => empty(StatusCode::NO_CONTENT),
@@ -134,14 +173,24 @@ impl Server {
         })
     }
 
-    /// Reads a body to its end and returns its size in bytes.
-    async fn drop_body(&self, mut body: Incoming, is_content: bool) -> Result<u64, hyper::Error> {
+    /// Reads a body to its end.
+    async fn drop_body(
+        &self,
+        mut body: Incoming,
+        is_content: bool,
+    ) -> Result<Dropped, hyper::Error> {
         let mut size = 0;
+        let is_hashed = is_content && body.size_hint().exact().is_some_and(|size| size <= HASHED);
+        let mut md5 = is_hashed.then(Md5::new);
         while let Some(frame) = body.frame().await {
-            let Some(len) = frame?.data_ref().map(Bytes::len) else {
+            let Ok(data) = frame?.into_data() else {
                 continue;
             };
+            let len = data.len();
             size += len as u64;
+            if let Some(md5) = &mut md5 {
+                md5.update(&data);
+            }
             if is_content {
                 if let Some(throttle) = &self.throttle {
                     throttle.pass(len).await;
@@ -149,7 +198,11 @@ impl Server {
                 self.contents().taken_bytes += len as u64;
             }
         }
-        Ok(size)
+        let etag = md5.map_or_else(
+            || ETAG.to_owned(),
+            |md5| format!("\"{}\"", hex(&md5.finalize())),
+        );
+        Ok(Dropped { size, etag })
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
@@ -161,12 +214,12 @@ impl Server {
         let prefix = query.get("prefix").unwrap_or_default();
         let prefix = percent_decode_str(prefix).decode_utf8_lossy();
         let mut keys = String::new();
-        for (path, size) in &self.contents().objects {
+        for (path, Object { size, etag, .. }) in &self.contents().objects {
             if let Some(key) = path.strip_prefix(&bucket)
                 && key.starts_with(&*prefix)
             {
                 keys += &format!(
-                    "<Contents><Key>{key}</Key><Size>{size}</Size><ETag>{ETAG}</ETag>\
+                    "<Contents><Key>{key}</Key><Size>{size}</Size><ETag>{etag}</ETag>\
                      <LastModified>{MODIFIED_XML}</LastModified></Contents>"
                 );
             }
@@ -176,11 +229,15 @@ impl Server {
         ))
     }
 
-    fn create_upload(&self) -> Answer {
+    fn create_upload(&self, metadata: HeaderMap) -> Answer {
         let mut contents = self.contents();
         contents.last_upload += 1;
         let upload = format!("upload-{}", contents.last_upload);
-        contents.uploads.insert(upload.clone(), BTreeMap::new());
+        let new = Upload {
+            metadata,
+            parts: BTreeMap::new(),
+        };
+        contents.uploads.insert(upload.clone(), new);
         text(format!(
             "<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>"
         ))
@@ -191,9 +248,9 @@ impl Server {
             return error(StatusCode::BAD_REQUEST, "InvalidArgument");
         };
         match self.contents().uploads.get_mut(upload) {
-            Some(parts) => {
-                parts.insert(number.to_owned(), size);
-                etag_only()
+            Some(upload) => {
+                upload.parts.insert(number.to_owned(), size);
+                etag_only(ETAG)
             }
             None => error(StatusCode::NOT_FOUND, "NoSuchUpload"),
         }
@@ -201,32 +258,40 @@ impl Server {
 
     fn complete(&self, path: &str, upload: &str) -> Answer {
         let mut contents = self.contents();
-        let Some(parts) = contents.uploads.remove(upload) else {
+        let Some(upload) = contents.uploads.remove(upload) else {
             return error(StatusCode::NOT_FOUND, "NoSuchUpload");
         };
-        contents
-            .objects
-            .insert(path.to_owned(), parts.values().sum());
+        let object = Object {
+            size: upload.parts.values().sum(),
+            etag: ETAG.to_owned(),
+            metadata: upload.metadata,
+        };
+        contents.objects.insert(path.to_owned(), object);
         text(format!(
             "<CompleteMultipartUploadResult><ETag>{ETAG}</ETag></CompleteMultipartUploadResult>"
         ))
     }
 
     fn get(&self, path: &str, headers: &HeaderMap, is_head: bool) -> Answer {
-        let Some(size) = self.contents().objects.get(path).copied() else {
+        let contents = self.contents();
+        let Some(object) = contents.objects.get(path) else {
             return error(StatusCode::NOT_FOUND, "NoSuchKey");
         };
+        let size = object.size;
         let header = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         if let Some(wanted) = header(header::IF_MATCH)
-            && wanted.trim_matches('"') != ETAG.trim_matches('"')
+            && wanted.trim_matches('"') != object.etag.trim_matches('"')
         {
             return error(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
         }
-        let answer = Response::builder()
-            .header(header::ETAG, ETAG)
+        let mut answer = Response::builder()
+            .header(header::ETAG, &object.etag)
             .header(header::LAST_MODIFIED, MODIFIED_HTTP)
             .header(header::ACCEPT_RANGES, "bytes")
             .header(header::CONTENT_TYPE, "application/octet-stream");
+        for (name, value) in &object.metadata {
+            answer = answer.header(name, value);
+        }
         let (answer, range) = match header(header::RANGE) {
             None => (answer, 0..size),
             Some(range) => match parse_range(range, size) {
@@ -264,6 +329,14 @@ impl<'a> Query<'a> {
     }
 }
 
+/// Those of a request's headers that an object keeps.
+fn metadata_in(headers: &HeaderMap) -> HeaderMap {
+    let is_kept = |(name, _): &(&HeaderName, _)| name.as_str().starts_with(METADATA);
+    let kept = headers.iter().filter(is_kept);
+    kept.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
 /// Reads one range of a `Range` header and fits it to the object; `None` if none of it is in the object.
 fn parse_range(header: &str, size: u64) -> Option<Range<u64>> {
     let (first, last) = header.strip_prefix("bytes=")?.split_once('-')?;
@@ -284,8 +357,8 @@ fn empty(status: StatusCode) -> Answer {
     respond(Response::builder().status(status), "")
 }
 
-fn etag_only() -> Answer {
-    respond(Response::builder().header(header::ETAG, ETAG), "")
+fn etag_only(etag: &str) -> Answer {
+    respond(Response::builder().header(header::ETAG, etag), "")
 }
 
 fn text(body: impl Into<Bytes>) -> Answer {
