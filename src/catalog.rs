@@ -235,10 +235,11 @@ impl Catalog {
         image: Option<Arc<Image>>,
     ) -> Result<()> {
         tx.announce(id.as_str()).await?;
+        let turn = self.cache.begin_write(id);
         let committed = tx.commit().await;
         // Where others write, one of them may have done so since the commit.
         let is_known = committed.is_ok() && self.follower.is_none();
-        self.cache.written(id, image.filter(|_| is_known));
+        self.cache.written(turn, id, image.filter(|_| is_known));
         committed
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Coherent within the process: a writer raises `epoch` after its commit and then puts the new record (or removes the
 //! old one); a reader that filled from SQL keeps its record only if no write ended since it began to read. So a record
-//! read before a write can never replace the one that the write left.
+//! read before a write can never replace the one that the write left. Two who write one image may come here in another
+//! order than they committed in, so each takes its turn within its transaction, and only the last keeps its record.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,16 +23,27 @@ const RECORD_BYTES: u64 = 1536;
 /// What an entry of a set or a map within a record takes beside its texts.
 const ITEM_BYTES: u64 = 64;
 
+/// Counters of turns; images whose hashes agree share one, and then one of their records is perhaps not kept.
+const TURNS: usize = 1024;
+
 /// A record takes at most one part in this many of the cache.
 const LARGEST: u64 = 8;
 
 pub(super) struct Cache {
     records: DashMap<ImageId, Arc<Image>>,
     epoch: AtomicU64,
+    turns: Box<[AtomicU64]>,
     entries: usize,
     bytes: u64,
     /// What the records take together, and those that are about to be kept.
     held: AtomicU64,
+}
+
+/// The place of a write among those of its image.
+#[derive(Clone, Copy)]
+pub(super) struct Turn {
+    counter: usize,
+    number: u64,
 }
 
 /// The moment a read began; see [`Cache::fill`].
@@ -43,6 +56,7 @@ impl Cache {
         Self {
             records: DashMap::new(),
             epoch: AtomicU64::new(0),
+            turns: (0..TURNS).map(|_| AtomicU64::new(0)).collect(),
             entries,
             bytes,
             held: AtomicU64::new(0),
@@ -72,21 +86,46 @@ impl Cache {
         }
     }
 
+    /// Takes the turn of a write, while its transaction keeps all others from its image.
+    pub(super) fn begin_write(&self, id: &ImageId) -> Turn {
+        let counter = self.records.hasher().hash_one(id) as usize % TURNS;
+        let number = self.turns[counter].fetch_add(1, Ordering::SeqCst) + 1;
+        Turn { counter, number }
+    }
+
     /// The record as a write left it; `None` when it is gone or its state is unknown.
-    pub(super) fn written(&self, id: &ImageId, image: Option<Arc<Image>>) {
+    pub(super) fn written(&self, turn: Turn, id: &ImageId, image: Option<Arc<Image>>) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
-        let before = match image.filter(|image| self.reserve(image)) {
-            Some(image) => self.records.insert(id.clone(), image),
-            None => self.records.remove(id).map(|(_, image)| image),
+        let image = image.filter(|image| self.reserve(image));
+        let entry = self.records.entry(id.clone());
+        // Asked under the entry's lock: who writes later takes its turn first and this lock second.
+        let is_last = self.turns[turn.counter].load(Ordering::SeqCst) == turn.number;
+        let (kept, late) = if is_last {
+            (image, None)
+        } else {
+            (None, image)
         };
-        if let Some(before) = before {
-            self.release(&before);
-        }
+        let before = match (entry, kept) {
+            (Entry::Occupied(mut entry), Some(image)) => Some(entry.insert(image)),
+            (Entry::Occupied(entry), None) => Some(entry.remove()),
+            (Entry::Vacant(entry), Some(image)) => {
+                entry.insert(image);
+                None
+            }
+            (Entry::Vacant(_), None) => None,
+        };
+        before
+            .iter()
+            .chain(&late)
+            .for_each(|gone| self.release(gone));
     }
 
     /// The record is no longer what was kept.
     pub(super) fn forget(&self, id: &ImageId) {
-        self.written(id, None);
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        if let Some((_, before)) = self.records.remove(id) {
+            self.release(&before);
+        }
     }
 
     /// Nothing that was kept is known to be so any more.
@@ -151,11 +190,33 @@ mod tests {
         let cache = Cache::new(8, 1 << 20);
         let old = image(1);
         let begun = cache.begin_read();
-        cache.written(&old.id, None);
+        cache.written(cache.begin_write(&old.id), &old.id, None);
         cache.fill(begun, &old);
         assert!(cache.get(&old.id).is_none());
         cache.fill(cache.begin_read(), &old);
         assert!(cache.get(&old.id).is_some());
+    }
+
+    #[test]
+    fn a_slow_writer_cannot_bring_back_what_a_later_one_wrote() {
+        let cache = Cache::new(8, 1 << 20);
+        let (old, mut new) = (image(1), Image::clone(&image(1)));
+        new.name = Some("new".into());
+        let new = Arc::new(new);
+        let first = cache.begin_write(&old.id);
+        let second = cache.begin_write(&old.id);
+        cache.written(second, &old.id, Some(Arc::clone(&new)));
+        assert_eq!(cache.get(&old.id), Some(new));
+        cache.written(first, &old.id, Some(Arc::clone(&old)));
+        assert_eq!(cache.get(&old.id), None, "perhaps it is known no longer");
+        let (first, last) = (cache.begin_write(&old.id), cache.begin_write(&old.id));
+        cache.written(last, &old.id, None);
+        cache.written(first, &old.id, Some(Arc::clone(&old)));
+        assert_eq!(cache.get(&old.id), None, "it was deleted meanwhile");
+        assert_eq!(cache.held.load(Ordering::SeqCst), 0);
+        let turn = cache.begin_write(&old.id);
+        cache.written(turn, &old.id, Some(Arc::clone(&old)));
+        assert_eq!(cache.get(&old.id), Some(old));
     }
 
     #[test]
@@ -177,7 +238,7 @@ mod tests {
             fat.properties.insert("p".into(), Some(value));
             let fat = Arc::new(fat);
             cache.fill(cache.begin_read(), &fat);
-            cache.written(&fat.id, Some(Arc::clone(&fat)));
+            cache.written(cache.begin_write(&fat.id), &fat.id, Some(Arc::clone(&fat)));
             let held: u64 = cache
                 .records
                 .iter()
@@ -191,7 +252,8 @@ mod tests {
         large
             .properties
             .insert("p".into(), Some("v".repeat(BYTES as usize / 8)));
-        cache.written(&large.id, Some(Arc::new(large.clone())));
+        let turn = cache.begin_write(&large.id);
+        cache.written(turn, &large.id, Some(Arc::new(large.clone())));
         assert!(cache.get(&large.id).is_none(), "the older one goes as well");
     }
 }
