@@ -1,6 +1,7 @@
 //! The byte budget: how much image data all uploads together may hold in memory.
 //!
-//! A part takes memory page by page as its bytes come, so that who sends little holds little. When pages are short, it waits
+//! A part takes memory as its bytes come, so that who sends little holds little: a page, then all that it needs where there is
+//! plenty, else as much again as it has. When pages are short, it waits
 //! for all that it still needs at once, behind those whose project holds less. A *reserve* as large as the largest part
 //! is kept for parts that have waited: it serves several small ones or a large one, and is whole again when they are sent.
 //!
@@ -18,6 +19,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// What is dealt out at a time, bytes: about what a client sends at once.
 const PAGE: u64 = 64 * 1024;
+
+/// A part takes all it needs at once when that is at most one part in this many of what is free.
+const PLENTY: u64 = 4;
 
 /// The memory of all uploads.
 pub(super) struct Budget {
@@ -205,21 +209,28 @@ impl Claim {
         self.grant.bytes()
     }
 
-    /// Takes another page if nobody waits and there is one.
+    /// Takes more, if nobody waits and there is some.
     pub(super) fn try_grow(&mut self) -> bool {
         let mut pages = self.budget.lock();
         if !pages.waiting.is_empty() || pages.common == 0 {
             return false;
         }
-        pages.common -= 1;
-        let page = Grant {
-            common: 1,
+        let held = self.grant.pages();
+        let missing = self.needed.saturating_sub(held).max(1);
+        let wanted = match held {
+            0 => 1,
+            _ if missing * PLENTY <= pages.common => missing,
+            _ => held.min(missing),
+        };
+        let more = Grant {
+            common: wanted.min(pages.common),
             reserve: 0,
         };
-        pages.hold(&self.project, page);
+        pages.common -= more.common;
+        pages.hold(&self.project, more);
         drop(pages);
-        self.budget.metrics.add_memory_in_use(PAGE);
-        self.grant.add(page);
+        self.budget.metrics.add_memory_in_use(more.bytes());
+        self.grant.add(more);
         true
     }
 

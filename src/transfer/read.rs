@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use http_body::Body;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -47,7 +47,9 @@ pub(super) struct Received {
 
 /// A part being filled.
 struct Filling {
-    buffer: BytesMut,
+    /// As large as the claim, and no larger: what the allocator gives out again was written to before, and is memory whether
+    /// anything is put in or not.
+    buffer: Vec<u8>,
     size: usize,
     claim: Claim,
     /// When it holds memory for too long, if others wait for it.
@@ -85,9 +87,13 @@ impl Reader<'_> {
                     Some(part) => part,
                     None => filling.insert(self.new_part(size - frame.len() as u64)),
                 };
-                if part.room() == 0 && !part.claim.try_grow() {
-                    intake.meanwhile(part.claim.complete()).await?;
-                    part.fill_until = Instant::now() + self.budget.patience();
+                if part.room() == 0 {
+                    if !part.claim.try_grow() {
+                        intake.meanwhile(part.claim.complete()).await?;
+                        part.fill_until = Instant::now() + self.budget.patience();
+                    }
+                    let room = part.room();
+                    part.buffer.reserve_exact(room);
                 }
                 let taken = frame.len().min(part.room());
                 part.buffer.extend_from_slice(&frame[..taken]);
@@ -130,8 +136,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The next part, as large as the plan says but no larger than what is still declared to come. Its buffer is a promise
-    /// of the system until bytes are put in, and those have a claim.
+    /// The next part, as large as the plan says but no larger than what is still declared to come.
     fn new_part(&mut self, received: u64) -> Filling {
         let planned = self.plan.next_part();
         let size = self
@@ -140,7 +145,7 @@ impl Reader<'_> {
         let claim = self.budget.claim(&self.project, size);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         Filling {
-            buffer: BytesMut::with_capacity(size),
+            buffer: Vec::new(),
             size,
             claim,
             fill_until: Instant::now() + self.budget.patience(),
@@ -157,7 +162,7 @@ impl Filling {
 
     fn freeze(self, is_last: bool) -> Arc<Part> {
         Arc::new(Part {
-            bytes: self.buffer.freeze(),
+            bytes: self.buffer.into(),
             is_last,
             _claim: self.claim,
         })

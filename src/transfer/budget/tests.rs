@@ -20,7 +20,10 @@ async fn a_part_takes_pages_as_its_bytes_come_and_gives_them_back() {
     let budget = budget(6, 2);
     let mut claim = budget.claim(&project("a"), 4 * PAGE);
     assert_eq!(claim.bytes(), 0);
-    assert!((0..4).all(|_| claim.try_grow()));
+    for held in [1, 2, 4] {
+        assert!(claim.try_grow());
+        assert_eq!(claim.bytes(), held * PAGE);
+    }
     assert!(!claim.try_grow(), "the reserve is for those who wait");
     let mut other = budget.claim(&project("a"), 2 * PAGE);
     other.complete().await.unwrap();
@@ -29,6 +32,20 @@ async fn a_part_takes_pages_as_its_bytes_come_and_gives_them_back() {
     let mut all = budget.claim(&project("b"), 6 * PAGE);
     all.complete().await.unwrap();
     assert!(budget.lock().held.len() == 1);
+}
+
+#[test]
+fn a_part_that_has_begun_takes_all_where_there_is_plenty() {
+    let budget = budget(42, 2);
+    let mut claim = budget.claim(&project("a"), 9 * PAGE);
+    let mut other = budget.claim(&project("a"), 9 * PAGE);
+    for (claim, held) in [(&mut claim, 1), (&mut other, 1)] {
+        assert!(claim.try_grow());
+        assert_eq!(claim.bytes(), held * PAGE);
+    }
+    // 38 of 40 pages are free, then 30.
+    assert!(claim.try_grow() && other.try_grow());
+    assert_eq!((claim.bytes(), other.bytes()), (9 * PAGE, 2 * PAGE));
 }
 
 #[tokio::test(start_paused = true)]
