@@ -113,7 +113,7 @@ impl Pool {
         Ok(Connection {
             with: With::Pooled(self.connections.acquire().await?),
             pool: self.connections.clone(),
-            xid: None,
+            announced: None,
         })
     }
 
@@ -130,7 +130,7 @@ impl Pool {
         Ok(Connection {
             with: With::Transaction(tx),
             pool: self.connections.clone(),
-            xid: None,
+            announced: None,
         })
     }
 
@@ -193,8 +193,16 @@ fn migrations() -> Migrator {
 pub(in crate::catalog) struct Connection {
     with: With,
     pool: PgPool,
-    /// The transaction's number, once something was announced in it.
-    xid: Option<String>,
+    /// The last thing that was announced in the transaction.
+    announced: Option<Announced>,
+}
+
+/// A row in `changes`, by which a transaction is found whose outcome is in doubt. Its number alone does not tell: after a crash
+/// the database gives numbers out again that no commit had made last.
+struct Announced {
+    xid: String,
+    image: String,
+    at: String,
 }
 
 enum With {
@@ -212,12 +220,18 @@ impl Connection {
 
     /// Leaves word for the feeds of all processes; it is seen by whoever sees the rest of the transaction.
     pub(super) async fn announce(&mut self, image: &str) -> Result<()> {
-        let announced =
-            query("INSERT INTO changes (image_id) VALUES ($1) RETURNING CAST(xid AS TEXT) AS xid")
-                .bind(image);
+        let announced = query(
+            "INSERT INTO changes (image_id) VALUES ($1) \
+             RETURNING CAST(xid AS TEXT) AS xid, CAST(at AS TEXT) AS at",
+        )
+        .bind(image);
         let row = fetch_optional(self, announced).await?;
         let row = row.ok_or(sqlx::Error::RowNotFound)?;
-        self.xid = Some(sqlx::Row::try_get(&row, "xid")?);
+        self.announced = Some(Announced {
+            xid: sqlx::Row::try_get(&row, "xid")?,
+            image: image.to_owned(),
+            at: sqlx::Row::try_get(&row, "at")?,
+        });
         Ok(())
     }
 
@@ -230,33 +244,52 @@ impl Connection {
             Err(Error::Unavailable(cause)) => Error::Unavailable(cause),
             answered => return answered,
         };
-        match self.xid {
-            Some(xid) => outcome(&self.pool, &xid).await.ok_or(lost)?,
+        match self.announced {
+            Some(announced) => outcome(&self.pool, &announced).await.ok_or(lost)?,
             None => Err(lost),
         }
     }
 }
 
 /// What became of a transaction; `None` when the database does not tell in time.
-async fn outcome(pool: &PgPool, xid: &str) -> Option<Result<()>> {
+async fn outcome(pool: &PgPool, announced: &Announced) -> Option<Result<()>> {
     let look = async {
         loop {
-            let status: sqlx::Result<Option<String>> =
-                sqlx::query_scalar("SELECT pg_xact_status(CAST($1 AS xid8))")
-                    .bind(xid)
-                    .fetch_one(pool)
-                    .await;
-            match status.as_ref().map(Option::as_deref) {
-                Ok(Some("committed")) => return Ok(()),
-                Ok(Some("aborted")) => {
+            match is_committed(pool, announced).await {
+                Ok(Some(true)) => return Ok(()),
+                Ok(Some(false)) => {
                     return Err(Error::Unavailable("the transaction was rolled back".into()));
                 }
                 // Still under way, or the database is away.
-                Ok(_) | Err(_) => tokio::time::sleep(COMMIT_LOOK_PAUSE).await,
+                Ok(None) | Err(_) => tokio::time::sleep(COMMIT_LOOK_PAUSE).await,
             }
         }
     };
     tokio::time::timeout(COMMIT_LOOK, look).await.ok()
+}
+
+/// `None` while a transaction of this number is under way. The row is looked for after that, since a statement does not see
+/// what is committed while it runs.
+async fn is_committed(pool: &PgPool, announced: &Announced) -> sqlx::Result<Option<bool>> {
+    let status: Option<String> = sqlx::query_scalar("SELECT pg_xact_status(CAST($1 AS xid8))")
+        .bind(&announced.xid)
+        .fetch_one(pool)
+        .await?;
+    match status.as_deref() {
+        Some("committed") => {}
+        Some("aborted") => return Ok(Some(false)),
+        _ => return Ok(None),
+    }
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM changes WHERE xid = CAST($1 AS xid8) AND image_id = $2 \
+         AND at = CAST($3 AS TIMESTAMPTZ))",
+    )
+    .bind(&announced.xid)
+    .bind(&announced.image)
+    .bind(&announced.at)
+    .fetch_one(pool)
+    .await
+    .map(Some)
 }
 
 /// Runs what the driver does within the time that a statement may take.

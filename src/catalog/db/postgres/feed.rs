@@ -19,8 +19,12 @@ const GAP: Micros = 60 * 1_000_000;
 /// How often old rows are removed.
 const PRUNE_EVERY: Micros = 60 * 1_000_000;
 
+/// The backend of the question before is looked for because a crash of the database ends them all, and gives numbers of
+/// transactions out again that the question before may have seen begin.
 const CHANGES: &str = "\
-    SELECT CAST(pg_current_snapshot() AS TEXT) AS snapshot, \
+    SELECT pg_backend_pid() AS pid, CAST((SELECT backend_start FROM pg_stat_get_activity(pg_backend_pid())) AS TEXT) AS began, \
+    EXISTS (SELECT 1 FROM pg_stat_get_activity($2) WHERE backend_start = CAST($3 AS TIMESTAMPTZ)) AS lives, \
+    CAST(pg_current_snapshot() AS TEXT) AS snapshot, \
     CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS at, \
     substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline, \
     (SELECT string_agg(image_id, ',') FROM changes \
@@ -40,6 +44,9 @@ pub(in crate::catalog) struct Feed {
 
 /// What is known since the last question.
 struct Asked {
+    /// The process of the database that was asked, and since when it is.
+    pid: i32,
+    began: String,
     snapshot: String,
     timeline: String,
     at: Micros,
@@ -73,20 +80,27 @@ impl Feed {
             Some(connection) => connection,
             None => timely(self.pool.acquire()).await?,
         };
-        let since = self.asked.as_ref().map_or(LAST, |asked| &asked.snapshot);
-        let row = timely(sqlx::query(CHANGES).bind(since).fetch_one(&mut *connection))
+        let before = self.asked.as_ref();
+        let question = sqlx::query(CHANGES)
+            .bind(before.map_or(LAST, |asked| &asked.snapshot))
+            .bind(before.map(|asked| asked.pid))
+            .bind(before.map(|asked| &asked.began));
+        let row = timely(question.fetch_one(&mut *connection))
             .await
             // What was not answered is not asked for again over this connection.
             .inspect_err(|_| self.asked = None)?;
         let asked = Asked {
+            pid: row.try_get("pid")?,
+            began: row.try_get("began")?,
             snapshot: row.try_get("snapshot")?,
             timeline: row.try_get("timeline")?,
             at: row.try_get("at")?,
         };
         let images: Option<&str> = row.try_get("images")?;
         let before = self.asked.take();
+        let lives: bool = row.try_get("lives")?;
         let is_next = before.is_some_and(|before| {
-            before.timeline == asked.timeline && (asked.at - before.at).abs() < GAP
+            lives && before.timeline == asked.timeline && (asked.at - before.at).abs() < GAP
         });
         let news = if is_next {
             let images = images.unwrap_or_default().split_terminator(',');
