@@ -200,8 +200,10 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(ref fault) if postgres::is_nul_in_text(&**fault) => {
                 Error::NulInText
             }
+            // A protocol error is a connection that ended where the driver did not expect it.
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
             | sqlx::Error::BeginFailed
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
