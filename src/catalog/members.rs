@@ -26,12 +26,23 @@ impl Catalog {
     /// The member list, in the order of the project ids.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`Error::Missing`]; [`Error::NotShared`]; [`Error::Unavailable`].
     pub(crate) async fn list_members(&self, image: &ImageId) -> Result<Vec<Member>> {
-        let rows = query("SELECT * FROM image_members WHERE image_id = $1 ORDER BY member_id")
-            .bind(image.as_str())
-            .fetch_all(&mut self.db.read().await?)
-            .await?;
+        // The image in the same statement: the list of one that was just deleted is none, and not empty.
+        let rows = query(
+            "SELECT i.visibility, m.* FROM images i LEFT JOIN image_members m ON m.image_id = i.id \
+             WHERE i.id = $1 ORDER BY m.member_id",
+        )
+        .bind(image.as_str())
+        .fetch_all(&mut self.db.read().await?)
+        .await?;
+        let first = rows.first().ok_or(Error::Missing)?;
+        if first.get::<String>("visibility")? != Visibility::Shared.as_str() {
+            return Err(Error::NotShared);
+        }
+        if first.get::<Option<String>>("member_id")?.is_none() {
+            return Ok(Vec::new());
+        }
         rows.iter().map(member_of).collect()
     }
 

@@ -77,7 +77,8 @@ pub(in crate::api) async fn list(
 ) -> Result<Response, Error> {
     let image = get_shared(&catalog, &caller, &path).await?;
     caller.enforce_image(Rule::GetMembers, &image)?;
-    let members = catalog.list_members(&image.id).await?;
+    let members = catalog.list_members(&image.id).await;
+    let members = members.map_err(|e| about(&image.id, e))?;
     let seen = members
         .iter()
         .filter(|member| may(&caller, Rule::GetMember, &image, &member.project));
