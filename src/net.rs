@@ -1,6 +1,8 @@
 //! A connection whose other side has to take what it asked for: no slower than a rate, and with no longer pause than a
 //! limit. What a client sends is held to the same where it is read.
 
+mod roots;
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,6 +10,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
+
+pub(crate) use roots::{RootsError, client_tls};
 
 /// How fast the other side has to take bytes, or send them.
 #[derive(Debug, Clone, Copy)]

@@ -12,6 +12,7 @@ mod location;
 mod multipart;
 mod objects;
 mod probe;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -32,10 +32,10 @@ const MODULES: [(&str, &str); 17] = [
         "transfer",
         "catalog config format image net store telemetry",
     ),
-    ("auth", "config image telemetry"),
+    ("auth", "config image net telemetry"),
     ("policy", "image"),
     ("catalog", "config image metadef task telemetry"),
-    ("store", "config telemetry"),
+    ("store", "config net telemetry"),
     ("embedded", "net"),
     ("net", ""),
     ("metadef", "image"),
@@ -55,7 +55,7 @@ const CRATES: [(&str, &[&str]); 23] = [
     ("aws_config", &["store"]),
     ("aws_credential_types", &["store"]),
     ("aws_sdk_s3", &["store", "embedded/tests"]),
-    ("aws_smithy_http_client", &["store", "embedded/tests"]),
+    ("aws_smithy_http_client", &["embedded/tests"]),
     ("aws_smithy_runtime_api", &["store"]),
     ("aws_smithy_types", &["store", "embedded"]),
     // S3 as a server is the embedded store's.
@@ -63,14 +63,14 @@ const CRATES: [(&str, &[&str]); 23] = [
     // HTTP as a server; its words are also those of metrics, and of URLs in the configuration.
     ("axum", &["api", "app"]),
     ("tower_http", &["api"]),
-    ("hyper", &["api", "app", "embedded"]),
+    ("hyper", &["api", "app", "embedded", "store/transport"]),
     (
         "http",
         &["api", "app", "auth", "embedded", "telemetry", "config"],
     ),
-    // HTTP as a client is Keystone's, and so is the cache of what it says.
-    ("hyper_rustls", &["auth"]),
-    ("rustls", &["app", "auth"]),
+    // HTTP as a client is for Keystone and the stores; the cache of what Keystone says is its own.
+    ("hyper_rustls", &["auth", "store/transport", "net/roots"]),
+    ("rustls", &["app", "auth", "store/transport", "net/roots"]),
     ("tokio_rustls", &["app"]),
     ("lru", &["auth"]),
     // The command line, metrics and logs.

@@ -8,17 +8,15 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     SharedCredentialsProvider, StalledStreamProtectionConfig,
 };
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 
 use super::Options;
 use super::credentials::FileCredentials;
 use super::error::PassingAnswers;
+use super::transport::transport;
 use super::{location, objects};
 use crate::config::{Profile, Store as StoreConfig};
+use crate::net::client_tls;
 
-/// Idle connections kept per store: enough for the parts of a few uploads, few enough for small stores.
-const IDLE_CONNECTIONS: usize = 64;
-const IDLE_CONNECTION_LIFE: Duration = Duration::from_secs(20);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// Also as far as a store's `Retry-After` goes.
 pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -110,21 +108,10 @@ pub(super) async fn connect(config: &StoreConfig) -> anyhow::Result<aws_sdk_s3::
 }
 
 fn http_client(config: &StoreConfig) -> anyhow::Result<aws_sdk_s3::config::SharedHttpClient> {
-    let mut builder = aws_smithy_http_client::Builder::new()
-        .pool_idle_timeout(IDLE_CONNECTION_LIFE)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .tls_provider(Provider::Rustls(CryptoMode::Ring));
-    if let Some(path) = &config.ca_bundle {
-        let pem = std::fs::read(path)
-            .with_context(|| format!("cannot read ca_bundle {}", path.display()))?;
-        let trust = TrustStore::empty().with_pem_certificate(pem);
-        let context = TlsContext::builder()
-            .with_trust_store(trust)
-            .build()
-            .context("cannot use ca_bundle")?;
-        builder = builder.tls_context(context);
-    }
-    Ok(builder.build_https())
+    let speaks_tls = (config.endpoint.as_ref()).is_none_or(|url| url.starts_with("https:"));
+    let tls = client_tls(config.ca_bundle.as_deref(), speaks_tls)
+        .context("cannot use ca_bundle, or the system's certificate authorities")?;
+    Ok(transport(tls, config.connect_timeout.duration()))
 }
 
 /// Static keys, a file that is read again when it changes, or the SDK's chain (roles, profiles, instance metadata).

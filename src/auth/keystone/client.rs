@@ -1,22 +1,20 @@
 //! Requests to Keystone: one TLS stack, retries with jitter, answers of bounded size. Redirects are not followed, since
 //! every request carries a secret.
 
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
 use super::error::Error;
 use crate::config::{Fault, Faults, Keystone as Options};
+use crate::net::{RootsError, client_tls};
 
 /// The largest answer that is read: a token with the catalog of a large cloud has some tens of KiB.
 const LARGEST_ANSWER: usize = 1024 * 1024;
@@ -132,43 +130,15 @@ fn backoff(attempt: u32) -> Duration {
 }
 
 fn tls(options: &Options) -> Result<ClientConfig, Faults> {
-    let provider = rustls::crypto::ring::default_provider();
-    let builder = ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .expect("ring has the cipher suites of TLS 1.2 and 1.3");
-    if let Some(path) = &options.ca_bundle {
-        let roots = bundle(path).map_err(|rule| fault("keystone.ca_bundle", rule))?;
-        return Ok(builder.with_root_certificates(roots).with_no_client_auth());
-    }
     let is_https = |url: &String| url.starts_with("https:");
-    match builder.clone().with_native_roots() {
-        Ok(builder) => Ok(builder.with_no_client_auth()),
-        Err(e) if options.auth_url.as_ref().is_some_and(is_https) => Err(fault(
-            "keystone.ca_bundle",
-            format!("is required, since the system has no certificate authorities: {e}"),
-        )),
-        // A machine without any can still speak plain HTTP.
-        Err(_) => Ok(builder
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth()),
-    }
-}
-
-fn bundle(path: &Path) -> Result<RootCertStore, String> {
-    let shown = path.display();
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|e| format!("{shown} cannot be read: {e}"))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots
-            .add(certificate)
-            .map_err(|e| format!("{shown} has a certificate that cannot be used: {e}"))?;
-    }
-    if roots.is_empty() {
-        return Err(format!("{shown} has no certificate"));
-    }
-    Ok(roots)
+    let speaks_tls = options.auth_url.as_ref().is_some_and(is_https);
+    client_tls(options.ca_bundle.as_deref(), speaks_tls).map_err(|e| {
+        let rule = match e {
+            RootsError::File(rule) => rule,
+            RootsError::System(_) => format!("is required, since {e}"),
+        };
+        fault("keystone.ca_bundle", rule)
+    })
 }
 
 pub(super) fn fault(key: &str, rule: impl Into<String>) -> Faults {
