@@ -1,7 +1,8 @@
 //! A connection whose other side has to take what it asked for: no slower than a rate, and with no longer pause than a
-//! limit. What a client sends is held to the same where it is read.
+//! limit, and that tells when it is broken. What a client sends is held to the same where it is read.
 
 mod roots;
+mod socket;
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 pub(crate) use roots::{RootsError, client_tls};
+pub(crate) use socket::{Broken, Socket};
 
 /// How fast the other side has to take bytes, or send them.
 #[derive(Debug, Clone, Copy)]

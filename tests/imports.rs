@@ -24,7 +24,7 @@ const MODULES: [(&str, &str); 17] = [
     ),
     (
         "api",
-        "auth catalog config image metadef policy store task telemetry transfer",
+        "auth catalog config image metadef net policy store task telemetry transfer",
     ),
     // What is to be done stands in lists of the catalog.
     ("jobs", "catalog image store telemetry transfer"),
@@ -47,7 +47,7 @@ const MODULES: [(&str, &str); 17] = [
 ];
 
 /// Crates with a place: nobody else names them. A path is a module of ours or, for its tests, a file without `.rs`.
-const CRATES: [(&str, &[&str]); 23] = [
+const CRATES: [(&str, &[&str]); 24] = [
     // SQL is the catalog's, and so is the cache that must stay coherent with it; what projects use up is the API's.
     ("sqlx", &["catalog/db"]),
     ("dashmap", &["catalog", "api/throttle"]),
@@ -72,6 +72,7 @@ const CRATES: [(&str, &[&str]); 23] = [
     ("hyper_rustls", &["auth", "store/transport", "net/roots"]),
     ("rustls", &["app", "auth", "store/transport", "net/roots"]),
     ("tokio_rustls", &["app"]),
+    ("socket2", &["net/socket"]),
     ("lru", &["auth"]),
     // The command line, metrics and logs.
     ("clap", &["cli"]),

@@ -19,7 +19,7 @@ use tower::ServiceExt;
 
 use super::connections::{Connections, Holding, Place};
 use super::tls::Tls;
-use crate::net::{Pace, Paced};
+use crate::net::{Broken, Pace, Paced, Socket};
 
 /// After a failed accept (too many open files), so that the loop does not spin.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -90,9 +90,10 @@ async fn begin(
 ) {
     // Answers are written whole; waiting for more to send only adds latency.
     let _ = stream.set_nodelay(true);
-    let stream = Paced::new(stream, limits.pace);
+    let socket = Socket::new(stream);
+    let stream = Paced::new(socket.clone(), limits.pace);
     let Some(tls) = tls else {
-        return serve(stream, router, limits, place, cut).await;
+        return serve(stream, socket, router, limits, place, cut).await;
     };
     let handshake = async { tls.acceptor().await.accept(stream).await };
     let shaken = tokio::select! {
@@ -100,7 +101,7 @@ async fn begin(
         () = place.left() => return,
     };
     match shaken {
-        Ok(Ok(stream)) => serve(stream, router, limits, place, cut).await,
+        Ok(Ok(stream)) => serve(stream, socket, router, limits, place, cut).await,
         Ok(Err(e)) => tracing::debug!(error = &e as &dyn std::error::Error, "no TLS handshake"),
         Err(_) => tracing::debug!("the TLS handshake took too long"),
     }
@@ -117,12 +118,21 @@ fn without_length(mut response: Response) -> Response {
     response
 }
 
-async fn serve<S>(stream: S, router: Router, limits: Limits, place: Place, cut: CancellationToken)
-where
+/// Speaks HTTP over `stream`, which may be TLS over `socket`.
+async fn serve<S>(
+    stream: S,
+    socket: Socket,
+    router: Router,
+    limits: Limits,
+    place: Place,
+    cut: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request: Request<Incoming>| {
+    let broken = Broken::default();
+    let service = service_fn(|mut request: Request<Incoming>| {
         let (router, busy) = (router.clone(), place.busy());
+        request.extensions_mut().insert(broken.clone());
         async move {
             let response = without_length(router.oneshot(request).await?);
             Ok::<_, Infallible>(response.map(|body| Holding { body, _busy: busy }))
@@ -135,9 +145,16 @@ where
         // A client may end its side behind its request. One that has gone is noticed by its body, or by what is written.
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
+    // HTTP itself finds out when it next reads or writes; a request may wait for something else till then.
+    let telling = async {
+        socket.broken().await;
+        broken.set();
+        std::future::pending().await
+    };
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = telling => return,
         () = cut.cancelled() => return,
         () = place.left() => {
             connection.as_mut().graceful_shutdown();

@@ -26,6 +26,7 @@ use super::send::Sent;
 use super::{Error, Result, Transfers, cleanup};
 use crate::catalog::{self, Formats, Intent, Judge, Limits};
 use crate::image::{DataFacts, Image, ImageId};
+use crate::net::Broken;
 use crate::store::Store;
 use crate::telemetry::labels::UploadOutcome;
 
@@ -43,6 +44,8 @@ pub(crate) struct Ingest {
     pub limits: Limits,
     /// Whose share of the memory the data takes.
     pub project: Arc<str>,
+    /// Of the client's connection.
+    pub broken: Broken,
 }
 
 impl Transfers {
@@ -112,8 +115,9 @@ impl Transfers {
     {
         // The record as the attempt's own transaction has it; one that was seen earlier may have had other formats.
         let image = attempt.begin(job.declared.unwrap_or(0), job.judge).await?;
+        let pipeline = self.pipeline(&image, job.project, job.declared, job.broken, attempt);
         let taken = tokio::select! {
-            taken = self.pipeline(&image, &job.project, job.declared, attempt).run(body) => taken?,
+            taken = pipeline.run(body) => taken?,
             lost = attempt.renew_until_lost() => return Err(lost),
             () = self.stop.cancelled() => return Err(Error::Stopping),
         };
@@ -137,15 +141,17 @@ impl Transfers {
     fn pipeline<'a>(
         &'a self,
         image: &Image,
-        project: &Arc<str>,
+        project: Arc<str>,
         declared: Option<u64>,
+        broken: Broken,
         attempt: &'a Arc<Attempt>,
     ) -> Pipeline<'a> {
         let reader = Reader {
             budget: &self.budget,
-            project: Arc::clone(project),
+            project,
             plan: PartPlan::new(attempt.store().part_size(), declared, self.rules.size_cap),
             pace: self.rules.pace,
+            broken,
             declared,
             cap: self.rules.size_cap,
             reservation: attempt.reservation(declared.unwrap_or(0)),

@@ -8,11 +8,13 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::{Error, Result};
-use crate::net::{Credit, Pace};
+use crate::net::{Broken, Credit, Pace};
 
 /// A body that breaks when its client sends too slowly. Time counts only while it is waited for.
 pub(super) struct Intake<'a, B> {
     body: &'a mut B,
+    /// Of the client's connection.
+    broken: Broken,
     pace: Pace,
     credit: Credit,
     /// What came while something else was waited for; `None` within it is the end of the body.
@@ -23,9 +25,10 @@ impl<'a, B> Intake<'a, B>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
 {
-    pub(super) fn new(body: &'a mut B, pace: Pace) -> Self {
+    pub(super) fn new(body: &'a mut B, broken: Broken, pace: Pace) -> Self {
         Self {
             body,
+            broken,
             pace,
             credit: Credit::new(pace),
             ahead: None,
@@ -78,7 +81,12 @@ where
                 frame = next_data(self.body) => self.ahead = Some(frame?),
             }
         }
-        other.await
+        // What is behind that piece is not read, so the body does not tell any more.
+        tokio::select! {
+            biased;
+            done = &mut other => done,
+            () = self.broken.wait() => Err(Error::ClientGone("the connection broke".into())),
+        }
     }
 }
 

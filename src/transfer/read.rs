@@ -15,7 +15,7 @@ use super::lease::Reservation;
 use super::plan::PartPlan;
 use super::{Error, Result};
 use crate::format::Inspection;
-use crate::net::Pace;
+use crate::net::{Broken, Pace};
 
 /// A piece of the stream in one buffer. Holds its share of the byte budget until the last user is done.
 pub(super) struct Part {
@@ -33,6 +33,7 @@ pub(super) struct Reader<'a> {
     pub(super) plan: PartPlan,
     /// How fast the client has to send.
     pub(super) pace: Pace,
+    pub(super) broken: Broken,
     pub(super) declared: Option<u64>,
     pub(super) cap: u64,
     pub(super) reservation: Reservation<'a>,
@@ -71,7 +72,7 @@ impl Reader<'_> {
     {
         let mut size = 0_u64;
         let mut filling: Option<Filling> = None;
-        let mut intake = Intake::new(body, self.pace);
+        let mut intake = Intake::new(body, self.broken.clone(), self.pace);
         while let Some(mut frame) = next_frame(&mut intake, filling.as_mut(), self.budget).await? {
             size += frame.len() as u64;
             self.check(size)?;

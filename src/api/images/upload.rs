@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
@@ -18,6 +19,7 @@ use crate::api::state::AppState;
 use crate::api::throttle::{Throttle, TransferKind};
 use crate::catalog::Catalog;
 use crate::image::{Denial, Image, Status};
+use crate::net::Broken;
 use crate::policy::Rule;
 use crate::store::{Store, Stores};
 use crate::transfer::{self, Ingest, Transfers};
@@ -50,6 +52,7 @@ pub(in crate::api) async fn upload(
     State(uploads): State<Uploads>,
     caller: Caller,
     path: ImagePath,
+    connection: Option<Extension<Broken>>,
     _: HasLength,
     headers: HeaderMap,
     body: Body,
@@ -84,6 +87,7 @@ pub(in crate::api) async fn upload(
                 declared,
                 limits,
                 project: caller.name().into(),
+                broken: connection.map(|Extension(it)| it).unwrap_or_default(),
             },
             slot,
             body,
