@@ -1,5 +1,7 @@
 //! HTTP to a store: what the transport of the SDK does, and a bound on what a connection buffers, for which that one has no
-//! setting. Where a store is fast hyper reads up to 400 KiB at once, and a client that is slow holds some such pieces.
+//! setting: where a store is fast hyper reads up to 400 KiB at once, and ahead as well.
+
+mod flow;
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -14,32 +16,40 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::retry::ErrorKind;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::{
     CaptureConnection, HttpConnector as TcpConnector, capture_connection,
 };
 use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tower::ServiceExt;
+use tower::util::MapResponse;
+
+use flow::{Asked, Flow, Stream};
 
 /// Idle connections kept per store: enough for the parts of a few uploads, few enough for small stores.
 const IDLE_CONNECTIONS: usize = 64;
 const IDLE_CONNECTION_LIFE: Duration = Duration::from_secs(20);
 
-/// What is read from a store at once, bytes. A download holds three of them at most: one on its way to the client, one that
-/// waits for it, and one being read.
-const BUFFER: usize = 64 * 1024;
+/// The most that is read from a store at once, bytes: what a client that stops taking its download holds, and little more.
+const BUFFER: usize = 128 * 1024;
+
+type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
+type Connector = MapResponse<HttpsConnector<TcpConnector>, fn(Socket) -> Stream<Socket>>;
 
 /// The connections to a store.
 #[derive(Debug, Clone)]
 struct Transport {
-    client: Client<HttpsConnector<TcpConnector>, SdkBody>,
+    client: Client<Connector, SdkBody>,
 }
 
 /// The connections, for requests with the limits of one kind.
 #[derive(Debug)]
 struct Limited {
-    client: Client<HttpsConnector<TcpConnector>, SdkBody>,
+    client: Client<Connector, SdkBody>,
     /// How long the head of an answer may take, connecting included.
     read_timeout: Option<Duration>,
 }
@@ -54,12 +64,13 @@ pub(super) fn transport(tls: ClientConfig, connect_timeout: Duration) -> SharedH
         .with_tls_config(tls)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(connector);
+        .wrap_connector(connector)
+        .map_response(Stream::new as fn(Socket) -> Stream<Socket>);
     let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_CONNECTION_LIFE)
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .http1_read_buf_exact_size(BUFFER)
+        .http1_max_buf_size(BUFFER)
         .build(connector);
     SharedHttpClient::new(Transport { client })
 }
@@ -97,10 +108,19 @@ impl HttpConnector for Limited {
                 None => answered.await,
             };
             let answer = answered.map_err(classified)?;
-            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+            HttpResponse::try_from(when_asked(answer))
                 .map_err(|e| ConnectorError::other(e.into(), None))
         })
     }
+}
+
+/// The answer, its body read as it is asked for.
+fn when_asked(mut answer: http::Response<Incoming>) -> http::Response<SdkBody> {
+    let flow = answer.extensions_mut().remove::<Flow>();
+    answer.map(|body| match flow {
+        Some(flow) => SdkBody::from_body_1_x(Asked::new(body, flow)),
+        None => SdkBody::from_body_1_x(body),
+    })
 }
 
 /// By which the SDK keeps a connection from being used again over which a passing failure came.

@@ -46,6 +46,7 @@ mod rights;
 mod routes;
 mod servers;
 mod site;
+mod slow_downloads;
 mod stale;
 mod store_answers;
 mod surroundings;

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod app;
+pub mod authority;
 pub mod child;
 pub mod client;
 pub mod content;
