@@ -46,6 +46,7 @@ mod rights;
 mod routes;
 mod servers;
 mod site;
+mod site_formats;
 mod stale;
 mod store_answers;
 mod surroundings;
