@@ -36,6 +36,7 @@ use crate::config::Database;
 use crate::image::{Denial, Image, ImageId, InvalidTransition, Micros};
 use crate::telemetry::metrics::Metrics;
 pub(crate) use copy::copy_catalog;
+use db::DatabaseProbe;
 pub(crate) use garbage::{Garbage, OpenParts};
 pub(crate) use images::{Activation, Change};
 pub(crate) use limits::Limits;
@@ -208,6 +209,11 @@ impl Catalog {
     /// [`Error::Unavailable`] when it gives none.
     pub(crate) async fn ping(&self) -> Result<()> {
         self.db.ping().await
+    }
+
+    /// What was found of a database that is not of this process alone, when it was opened.
+    pub(crate) fn probe(&self) -> Option<&DatabaseProbe> {
+        self.db.probe()
     }
 
     /// Waits for the writes under way and closes the database.

@@ -10,7 +10,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::bodies::Bodies;
+use super::bodies::{Bodies, Held};
 use super::caller::Caller;
 use super::error::Error;
 use crate::image::ImageId;
@@ -128,11 +128,11 @@ impl<S: Sync> FromRequestParts<S> for HasLength {
     }
 }
 
-/// A JSON document, whatever the Content-Type says (contract 1.2).
-pub(super) struct JsonBody(pub(super) Value);
+/// A JSON document, whatever the Content-Type says (contract 1.2), and the memory it holds while this is kept.
+pub(super) struct JsonBody(pub(super) Value, pub(super) Option<Held>);
 
-/// A JSON object.
-pub(super) struct JsonObject(pub(super) Map<String, Value>);
+/// A JSON object, and the same.
+pub(super) struct JsonObject(pub(super) Map<String, Value>, pub(super) Option<Held>);
 
 impl<S: Sync> FromRequest<S> for JsonObject
 where
@@ -142,8 +142,8 @@ where
 
     async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Error> {
         match JsonBody::from_request(request, state).await? {
-            JsonBody(Value::Object(object)) => Ok(Self(object)),
-            JsonBody(_) => Err(Error::BadRequest(
+            JsonBody(Value::Object(object), held) => Ok(Self(object, held)),
+            JsonBody(..) => Err(Error::BadRequest(
                 "The request body must be a JSON object.".into(),
             )),
         }
@@ -159,11 +159,8 @@ where
     async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
         let caller = Caller::of(&parts)?;
-        let parse = |bytes: &[u8]| serde_json::from_slice(bytes);
         let bodies = Arc::<Bodies>::from_ref(state);
-        let parsed = bodies.read(body, caller.name(), parse).await?;
-        parsed
-            .map(Self)
-            .map_err(|e| Error::BadRequest(format!("The request body is not valid JSON: {e}")))
+        let (value, held) = bodies.read(body, caller.name()).await?;
+        Ok(Self(value, held))
     }
 }

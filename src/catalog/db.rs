@@ -11,6 +11,7 @@ mod words;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub(crate) use postgres::DatabaseProbe;
 #[cfg(test)]
 pub(super) use postgres::new_schema;
 pub(super) use postgres::{Feed, News};
@@ -55,6 +56,14 @@ impl Db {
         match &self.pools {
             Pools::Sqlite(_) => Ok(false),
             Pools::Postgres(pool) => pool.is_in_use().await,
+        }
+    }
+
+    /// What was found of a database that is not of this process alone.
+    pub(super) fn probe(&self) -> Option<&DatabaseProbe> {
+        match &self.pools {
+            Pools::Sqlite(_) => None,
+            Pools::Postgres(pool) => Some(&pool.probe),
         }
     }
 

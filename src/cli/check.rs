@@ -69,6 +69,12 @@ async fn check_identity(config: &Config) -> bool {
 async fn check_catalog(config: &Config) -> anyhow::Result<()> {
     let catalog = Catalog::open(&config.catalog.database, 1, 0, Arc::new(Metrics::new())).await?;
     catalog.ping().await?;
+    if let Some(probe) = catalog.probe() {
+        println!("      catalog: {probe}");
+        if let Some(warning) = probe.warning() {
+            println!("      catalog: {warning}");
+        }
+    }
     catalog.close().await;
     Ok(())
 }

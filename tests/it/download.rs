@@ -185,6 +185,7 @@ async fn range_past_the_end_is_416_with_the_size() {
 async fn malformed_range_is_416_and_names_the_header() {
     let app = TestApp::start().await;
     let id = app.client.upload(Bytes::from_static(TEN)).await;
+    let empty = app.client.create_image().await;
     for range in [
         "bytes=5-2",
         "bytes=a-b",
@@ -200,6 +201,8 @@ async fn malformed_range_is_416_and_names_the_header() {
         assert_eq!(answer.status, StatusCode::RANGE_NOT_SATISFIABLE, "{range}");
         assert_eq!(answer.header("content-range"), None, "{range}");
         assert!(answer.text().contains("Invalid Range header"), "{range}");
+        let without_data = get(&app.client, &empty, &[("range", range)]).await;
+        assert_eq!(without_data.status, StatusCode::RANGE_NOT_SATISFIABLE);
     }
     app.finish().await;
 }

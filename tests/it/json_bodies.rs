@@ -1,13 +1,13 @@
 //! Bodies that are no image data: bounded in time and, all together, in memory.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::support::app::{Options, TestApp};
-use crate::support::client::{Client, Raw};
-use crate::support::eventually;
+use crate::support::client::{Client, Raw, full};
 use crate::support::tokens::Tokens;
+use crate::support::{DEADLINE, eventually};
 
 const LENGTH: usize = 1024 * 1024;
 
@@ -44,6 +44,34 @@ async fn a_body_that_does_not_end_is_408() {
         answer.contains("\"code\":\"408 Request Timeout\""),
         "{answer}"
     );
+    app.finish().await;
+}
+
+/// No byte of it comes: the answer follows from the head.
+#[tokio::test]
+async fn a_body_that_is_announced_too_long_is_413_at_once() {
+    let app = TestApp::with(Options {
+        server: "json_timeout = \"1h\"".into(),
+        ..Options::default()
+    })
+    .await;
+    let id = app.client.create_image().await;
+    let patch = format!(
+        "PATCH /v2/images/{id} HTTP/1.1\r\ncontent-type: application/openstack-images-v2.1-json-patch\r\n"
+    );
+    for start in ["POST /v2/images HTTP/1.1\r\n", patch.as_str()] {
+        for expect in ["", "expect: 100-continue\r\n"] {
+            let mut raw = app.client.raw().await;
+            let length = LENGTH + 1;
+            raw.write(format!(
+                "{start}host: x\r\n{expect}content-length: {length}\r\n\r\n"
+            ))
+            .await;
+            let head = tokio::time::timeout(DEADLINE, raw.read_head()).await;
+            let head = head.expect("an answer without the body");
+            assert!(head.starts_with("HTTP/1.1 413 "), "{start}{expect}{head}");
+        }
+    }
     app.finish().await;
 }
 
@@ -104,24 +132,64 @@ async fn a_project_that_lets_bodies_lie_keeps_nobody_else_out() {
     app.shut_down().await;
 }
 
-#[tokio::test]
-async fn memory_of_all_bodies_together_is_bounded() {
+/// The memory that a process of its own needs for `load` beyond what it has at rest.
+async fn growth(load: impl AsyncFnOnce(&Client)) -> u64 {
     let (_dir, config) = super::operation::site("");
     let server = crate::support::child::Server::start(&config).await;
+    server.client.create(&json!({"name": "n"})).await;
     let before = server.resident_bytes();
-    let mut lying = Vec::new();
-    for _ in 0..200 {
-        lying.push(unfinished(&server.client, "none").await);
-    }
-    eventually("the service goes on", async || {
-        let answer = server
-            .client
-            .post_json("/v2/images", &json!({"name": "n"}))
-            .await;
-        (answer.status == StatusCode::CREATED).then_some(())
+    load(&server.client).await;
+    let grown = server.peak_bytes().saturating_sub(before);
+    server.kill().await;
+    grown
+}
+
+/// What they may claim together, and what connections of so many clients take besides.
+#[tokio::test]
+async fn memory_of_all_bodies_together_is_bounded() {
+    let grown = growth(async |client| {
+        let mut lying = Vec::new();
+        for _ in 0..400 {
+            lying.push(unfinished(client, "none").await);
+        }
+        eventually("the service goes on", async || {
+            let answer = client.post_json("/v2/images", &json!({"name": "n"})).await;
+            (answer.status == StatusCode::CREATED).then_some(())
+        })
+        .await;
     })
     .await;
-    let grown = server.peak_bytes().saturating_sub(before);
     assert!(grown < 120 * 1024 * 1024, "{grown}");
-    server.kill().await;
+}
+
+/// A list of zeros is a hundred times as large once it is parsed.
+#[tokio::test]
+async fn memory_of_what_bodies_are_parsed_into_is_bounded() {
+    let zeros = |count: usize| {
+        let list = vec!["0"; count].join(",");
+        format!("{{\"member\":\"p\",\"more\":[{list}]}}")
+    };
+    let grown = growth(async |client| {
+        let id = client.create_image().await;
+        let path = format!("/v2/images/{id}/members");
+        let post = async |body: String| {
+            let path = path.as_str();
+            client.send(Method::POST, path, &[], full(body)).await
+        };
+        let refused = post(zeros(500_000)).await;
+        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(refused.text().contains("values"), "{}", refused.text());
+        let many = (0..60).map(|_| post(zeros(70_000)));
+        let mut made = 0;
+        for answer in futures_util::future::join_all(many).await {
+            match answer.status {
+                StatusCode::OK => made += 1,
+                StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => {}
+                other => panic!("{other} {}", answer.text()),
+            }
+        }
+        assert_eq!(made, 1);
+    })
+    .await;
+    assert!(grown < 120 * 1024 * 1024, "{grown}");
 }

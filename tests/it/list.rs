@@ -66,6 +66,24 @@ async fn filters_narrow_the_list_and_all_of_them_hold() {
 }
 
 #[tokio::test]
+async fn an_id_in_capitals_is_found_as_the_image_it_names() {
+    let app = TestApp::start().await;
+    let id = app.client.create(&json!({"name": "this"})).await;
+    app.client.create(&json!({"name": "other"})).await;
+    let capitals = id.to_uppercase();
+    for query in [
+        format!("id={id}"),
+        format!("id={capitals}"),
+        format!("id=eq:{capitals}"),
+        format!("id=in:{capitals},{}", uuid::Uuid::new_v4()),
+    ] {
+        assert_eq!(names(&app, &query).await, ["this"], "{query}");
+    }
+    assert_eq!(names(&app, "id=THIS").await, Vec::<String>::new());
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn everything_repeated_in_a_query_has_a_bound() {
     let app = with_images().await;
     let marker = app.client.create(&json!({"name": "zzz"})).await;

@@ -46,6 +46,7 @@ mod rights;
 mod routes;
 mod servers;
 mod site;
+mod site_formats;
 mod slow_downloads;
 mod stale;
 mod store_answers;

@@ -329,6 +329,14 @@ async fn reason_phrases_are_the_reference_services() {
         head.starts_with("HTTP/1.1 416 Request Range Not Satisfiable\r\n"),
         "{head}"
     );
+    let mut raw = app.client.raw().await;
+    raw.write("POST /v2/images HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\n\r\n")
+        .await;
+    let head = raw.read_head().await;
+    assert!(
+        head.starts_with("HTTP/1.1 413 Request Entity Too Large\r\n"),
+        "{head}"
+    );
     app.finish().await;
 }
 

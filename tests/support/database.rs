@@ -3,11 +3,17 @@
 
 use std::path::Path;
 
+use super::pooler::through;
+
 /// The URL of a server whose user may make schemas.
 const SERVER: &str = "ORIEL_TEST_POSTGRES";
 
 /// `postgres` for the second run of the tests, with their catalogs there.
 const CATALOG: &str = "ORIEL_TEST_CATALOG";
+
+/// `HOST:PORT` of a pooler before that server, for a run of the tests of several servers through it. It does not pass the
+/// schema on, so that their catalogs are databases of their own then.
+const POOLER: &str = "ORIEL_TEST_POOLER";
 
 /// The key of `[catalog]` that names a new database; a file would be in `dir`.
 pub async fn setting(dir: &Path) -> String {
@@ -21,6 +27,10 @@ pub async fn setting(dir: &Path) -> String {
 
 /// The same for a catalog of several servers; where there is no PostgreSQL, says so.
 pub async fn shared_setting() -> Option<String> {
+    if let Some(pooler) = variable(POOLER) {
+        let url = through(&pooler, &own_database().await?);
+        return Some(format!("url = \"{url}\""));
+    }
     Some(format!("url = \"{}\"", new_schema(&server()?).await))
 }
 

@@ -166,8 +166,18 @@ fn virtual_size(image: &Path, kind: Kind) -> u64 {
 
 /// Uploads the file as an image of that format; gives the image's id and the status of the answer.
 pub async fn upload(app: &TestApp, file: &Path, disk_format: &str) -> (String, StatusCode) {
+    upload_in("bare", app, file, disk_format).await
+}
+
+/// The same with another `container_format`.
+pub async fn upload_in(
+    container: &str,
+    app: &TestApp,
+    file: &Path,
+    disk_format: &str,
+) -> (String, StatusCode) {
     let record = serde_json::json!({
-        "name": "disk", "disk_format": disk_format, "container_format": "bare",
+        "name": "disk", "disk_format": disk_format, "container_format": container,
     });
     let id = app.client.create(&record).await;
     let body = full(std::fs::read(file).unwrap());

@@ -16,6 +16,7 @@ pub mod database;
 pub mod disk;
 pub mod identity;
 pub mod link;
+pub mod pooler;
 pub mod proxy;
 pub mod rbac;
 pub mod scripted;

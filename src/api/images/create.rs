@@ -29,7 +29,7 @@ pub(in crate::api) async fn create(
     State(endpoint): State<Arc<Endpoint>>,
     caller: Caller,
     headers: HeaderMap,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let request = CreateRequest::parse(&body, &settings.rules())?;
     let project = caller.project().cloned();

@@ -111,7 +111,7 @@ pub(in crate::api) async fn create(
     State(settings): State<ImageSettings>,
     caller: Caller,
     path: ImagePath,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let project = member_named(&body)?;
     let image = get_shared(&catalog, &caller, &path).await?;
@@ -135,7 +135,7 @@ pub(in crate::api) async fn update(
     State(catalog): State<Catalog>,
     caller: Caller,
     path: MemberPath,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let given = body
         .get("status")

@@ -5,7 +5,7 @@ mod isotime;
 use crate::api::error::Error;
 use crate::api::paging::{Pairs, bad, direction, limit, list};
 use crate::catalog::{Audience, Comparison, Direction, Filter, NumberColumn, SortKey, TextColumn};
-use crate::image::{MemberStatus, Status};
+use crate::image::{ImageId, MemberStatus, Status};
 
 /// What a list was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -126,7 +126,10 @@ impl Query {
 
     fn filter(&mut self, key: &str, value: &str, listed: &mut usize) -> Result<(), Error> {
         let mut words = |key: &str, value: &str| {
-            let words = words(key, value)?;
+            let mut words = words(key, value)?;
+            if key == "id" {
+                words = words.into_iter().map(as_image_id).collect();
+            }
             list(key, if words.len() > 1 { words.len() } else { 0 }, listed)?;
             Ok::<_, Error>(words)
         };
@@ -269,6 +272,14 @@ fn words(key: &str, value: &str) -> Result<Vec<String>, Error> {
             None if rest.is_empty() => return Ok(found),
             None => return Err(bad(key, "has text after a closing quote")),
         }
+    }
+}
+
+/// An id as images have it: in capitals it names the same image. What is no id stays as it is, and names none.
+fn as_image_id(word: String) -> String {
+    match word.parse::<ImageId>() {
+        Ok(id) => id.as_str().to_owned(),
+        Err(_) => word,
     }
 }
 

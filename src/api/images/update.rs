@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
 use super::{ImageSettings, get_visible, remove_now, rule_of};
-use crate::api::bodies::Bodies;
+use crate::api::bodies::{Bodies, Held};
 use crate::api::caller::Caller;
 use crate::api::error::{Error, about};
 use crate::api::extract::{ImagePath, JsonBody};
@@ -24,7 +24,7 @@ pub(in crate::api) const V20: &str = "application/openstack-images-v2.0-json-pat
 pub(in crate::api) const V21: &str = "application/openstack-images-v2.1-json-patch";
 
 /// The body in one of the two dialects; the media type is looked at before a byte is read.
-pub(in crate::api) struct PatchBody(Patch);
+pub(in crate::api) struct PatchBody(Patch, Option<Held>);
 
 impl<S: Sync> FromRequest<S> for PatchBody
 where
@@ -34,8 +34,8 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let dialect = dialect(request.headers()).ok_or(Error::UnsupportedPatch)?;
-        let JsonBody(body) = JsonBody::from_request(request, state).await?;
-        Ok(Self(Patch::parse(&body, dialect)?))
+        let JsonBody(body, held) = JsonBody::from_request(request, state).await?;
+        Ok(Self(Patch::parse(&body, dialect)?, held))
     }
 }
 
@@ -46,7 +46,7 @@ pub(in crate::api) async fn update(
     State(transfers): State<Arc<Transfers>>,
     caller: Caller,
     path: ImagePath,
-    PatchBody(patch): PatchBody,
+    PatchBody(patch, _held): PatchBody,
 ) -> Result<Response, Error> {
     let id = path.id()?;
     let image = get_visible(&catalog, &caller, &id).await?;

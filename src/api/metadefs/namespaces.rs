@@ -81,7 +81,7 @@ pub(in crate::api) async fn create(
     State(endpoint): State<Arc<Endpoint>>,
     caller: Caller,
     headers: HeaderMap,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let definition = Definition::parse(&body, caller.project().cloned())?;
     let rules = [
@@ -149,7 +149,7 @@ pub(in crate::api) async fn update(
     State(catalog): State<Catalog>,
     caller: Caller,
     NamePath(name): NamePath,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let attributes = Attributes::parse(&body, caller.project().cloned())?;
     let (namespace, judge) =

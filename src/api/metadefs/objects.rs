@@ -68,7 +68,7 @@ pub(in crate::api) async fn create(
     State(catalog): State<Catalog>,
     caller: Caller,
     NamePath(name): NamePath,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let object = Object::parse(&body)?;
     let writable = get_writable(&catalog, &caller, &name, &[Rule::AddMetadefObject]).await?;
@@ -107,7 +107,7 @@ pub(in crate::api) async fn update(
     State(catalog): State<Catalog>,
     caller: Caller,
     path: PartPath,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let object = Object::parse(&body)?;
     let writable = get_writable(

@@ -40,7 +40,7 @@ pub(in crate::api) async fn create(
     State(catalog): State<Catalog>,
     caller: Caller,
     NamePath(name): NamePath,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let property = Property::parse(&body)?;
     let writable = get_writable(&catalog, &caller, &name, &[Rule::AddMetadefProperty]).await?;
@@ -99,7 +99,7 @@ pub(in crate::api) async fn update(
     State(catalog): State<Catalog>,
     caller: Caller,
     path: PartPath,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let property = Property::parse(&body)?;
     let writable = get_writable(

@@ -45,7 +45,7 @@ pub(in crate::api) async fn create(
     State(catalog): State<Catalog>,
     caller: Caller,
     NamePath(name): NamePath,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let association = Association::parse(&body)?;
     let writable = get_writable(

@@ -45,7 +45,7 @@ pub(in crate::api) async fn create_all(
     caller: Caller,
     headers: HeaderMap,
     NamePath(name): NamePath,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let tags = parse_tags(&body)?;
     let (namespace, judge) =
@@ -105,7 +105,7 @@ pub(in crate::api) async fn update(
     State(catalog): State<Catalog>,
     caller: Caller,
     path: PartPath,
-    JsonObject(body): JsonObject,
+    JsonObject(body, _held): JsonObject,
 ) -> Result<Response, Error> {
     let tag = Tag::parse(&body)?;
     let writable = get_writable(

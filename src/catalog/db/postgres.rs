@@ -21,8 +21,10 @@ use crate::catalog::{Error, Result};
 use crate::config::Secret;
 
 mod feed;
+mod probe;
 
 pub(in crate::catalog) use feed::{Feed, News};
+pub(crate) use probe::DatabaseProbe;
 
 /// Connections of one process. More only queue within the database: a statement takes a fraction of a millisecond.
 const CONNECTIONS: u32 = 16;
@@ -56,6 +58,8 @@ const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
 /// How this program's connections are named, before what tells processes apart.
 const APPLICATION: &str = "oriel-";
 
+const FIRST_MIGRATION: &str = include_str!("../migrations/postgres/0001_catalog.sql");
+
 /// Tells the migrations of this program from the locks of others: "oriel" in hex.
 const MIGRATION_LOCK: i64 = 0x006f_7269_656c;
 
@@ -75,6 +79,8 @@ pub(super) struct Pool {
     connections: PgPool,
     /// By which the database knows this process from the others.
     name: String,
+    /// What it was found to be when it was opened.
+    pub(super) probe: DatabaseProbe,
 }
 
 impl Pool {
@@ -99,13 +105,22 @@ impl Pool {
             })
             .connect_with(options)
             .await
-            .context("cannot connect to the database of catalog.url")?;
-        migrate(&pool)
-            .await
-            .context("the database of catalog.url")?;
+            .context("cannot connect");
+        let opened = async {
+            let pool = pool?;
+            let probe = DatabaseProbe::of(&pool).await?;
+            migrate(&pool).await?;
+            probe::check_rights(&pool, FIRST_MIGRATION).await?;
+            Ok((pool, probe))
+        };
+        let (connections, probe) = probe::explained(opened.await)?;
+        if let Some(warning) = probe.warning() {
+            tracing::warn!("{warning}");
+        }
         Ok(Self {
-            connections: pool,
+            connections,
             name,
+            probe,
         })
     }
 
@@ -180,11 +195,7 @@ async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
 
 /// Migrations only add; a removal comes one release after its last use.
 fn migrations() -> Migrator {
-    let mut migrator = super::statement::migrator(&[(
-        1,
-        "catalog",
-        include_str!("../migrations/postgres/0001_catalog.sql"),
-    )]);
+    let mut migrator = super::statement::migrator(&[(1, "catalog", FIRST_MIGRATION)]);
     migrator.set_locking(false);
     migrator
 }
