@@ -18,6 +18,7 @@ pub mod link;
 pub mod proxy;
 pub mod rbac;
 pub mod scripted;
+pub mod servers;
 pub mod store;
 pub mod tokens;
 pub mod upload;
