@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use rustix::process::Signal;
+use tokio::time::Instant;
 
 use super::client::World;
 use crate::support::eventually;
@@ -43,19 +44,15 @@ const FAULTS: [Fault; 11] = [
     Fault::DatabaseKilled,
 ];
 
-/// Makes trouble of every kind, one after the other in any order, until it is told to end; counts it.
-pub async fn trouble(
-    stage: &mut Stage,
-    world: &Arc<World>,
-    is_over: impl Fn() -> bool,
-) -> BTreeMap<Fault, u32> {
+/// Makes trouble of every kind at least once, one after the other in any order, and goes on until `end`; counts it.
+pub async fn trouble(stage: &mut Stage, world: &Arc<World>, end: Instant) -> BTreeMap<Fault, u32> {
     let mut counts = BTreeMap::new();
-    while !is_over() {
+    loop {
         let mut kinds = FAULTS;
         fastrand::shuffle(&mut kinds);
         for kind in kinds {
-            if is_over() {
-                break;
+            if counts.len() == FAULTS.len() && Instant::now() >= end {
+                return counts;
             }
             suffer(stage, kind, world).await;
             *counts.entry(kind).or_default() += 1;
@@ -63,7 +60,6 @@ pub async fn trouble(
             some_time(100..500).await;
         }
     }
-    counts
 }
 
 /// Lets the clients go on for so many milliseconds.

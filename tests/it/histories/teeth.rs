@@ -147,12 +147,12 @@ fn many_doubts_and_overlapping_operations_are_decided() {
     for n in 1..=8 {
         history.begin(10 + n, Action::Write(100 + n as u32));
     }
-    for round in 0..8 {
+    for round in 0..6 {
         let reads: Vec<usize> = (0..6)
             .map(|client| history.begin(client, Action::Read))
             .collect();
         for read in reads {
-            history.end(read, queued(if round < 4 { 0 } else { 103 }));
+            history.end(read, queued(if round < 3 { 0 } else { 103 }));
         }
     }
     assert_eq!(history.explain(), Ok(()));
