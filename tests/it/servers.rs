@@ -8,83 +8,10 @@ use futures_util::future::join_all;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::child::Server;
-use crate::support::client::{Client, full, patch};
-use crate::support::store::{Bucket, Embedded};
+use crate::support::client::{full, patch};
+use crate::support::servers::{LEASE, SERVERS, Site};
 use crate::support::upload::{fed, until_status};
-use crate::support::{content, database, eventually};
-
-const SERVERS: usize = 3;
-
-/// The shortest lease there is, so that what a killed server leaves is soon another's.
-const LEASE: Duration = Duration::from_secs(3);
-
-/// Servers of the same configuration, each a process.
-struct Site {
-    dir: tempfile::TempDir,
-    _embedded: Embedded,
-    bucket: Bucket,
-    servers: Vec<Server>,
-}
-
-impl Site {
-    /// `None` without a PostgreSQL, which is said.
-    async fn start(images: &str) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let catalog = database::shared_setting().await?;
-        let embedded = Embedded::start().await;
-        let endpoint = embedded.endpoint();
-        let text = format!(
-            "auth = \"none\"\n[server]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n[metrics]\nlisten = \"off\"\n\
-             [images]\n{images}\n[transfer]\nlease = \"{lease}s\"\n[catalog]\n{catalog}\n\
-             [store.main]\nendpoint = {url:?}\nbucket = \"images\"\nprofile = \"embedded\"\ncreate_bucket = true\n\
-             access_key = {access:?}\nsecret_key = {secret:?}\n",
-            lease = LEASE.as_secs(),
-            url = endpoint.url,
-            access = endpoint.access_key,
-            secret = endpoint.secret_key,
-        );
-        std::fs::write(dir.path().join("oriel.toml"), text).unwrap();
-        let mut site = Self {
-            dir,
-            bucket: Bucket::new(&endpoint, "images"),
-            _embedded: embedded,
-            servers: Vec::new(),
-        };
-        // All at once: one of them makes the tables.
-        site.servers = join_all((0..SERVERS).map(|_| site.start_server())).await;
-        Some(site)
-    }
-
-    async fn start_server(&self) -> Server {
-        Server::start(&self.dir.path().join("oriel.toml")).await
-    }
-
-    fn client(&self, server: usize) -> &Client {
-        &self.servers[server % SERVERS].client
-    }
-
-    fn random_client(&self) -> &Client {
-        self.client(fastrand::usize(..SERVERS))
-    }
-
-    /// Waits until the store holds the active ones of these images and nothing else.
-    async fn until_settled(&self, images: &[String]) {
-        eventually("every upload is settled", async || {
-            let mut active = 0;
-            for id in images {
-                match self.random_client().status(id).await.as_str() {
-                    "active" => active += 1,
-                    "queued" => {}
-                    _ => return None,
-                }
-            }
-            let left = self.bucket.open_uploads().await;
-            (left.is_empty() && self.bucket.keys().await.len() == active).then_some(())
-        })
-        .await;
-    }
-}
+use crate::support::{content, database};
 
 #[tokio::test]
 async fn no_read_is_older_than_a_write_that_was_answered_before_it() {
@@ -226,7 +153,7 @@ async fn uploads_are_another_servers_business_only_when_their_lease_ran_out() {
     assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
     let again = site.client(1).put_file(&left, &[], full("again")).await;
     assert_eq!(again.status, StatusCode::NO_CONTENT, "{}", again.text());
-    site.servers.push(site.start_server().await);
+    site.servers.push(site.start_server(0).await);
     site.until_settled(&[left, slow]).await;
 }
 
@@ -265,7 +192,7 @@ async fn no_image_is_lost_or_stuck_when_servers_are_killed_at_any_moment() {
             victim.kill().await;
         };
         let (answers, ()) = tokio::join!(uploading, killing);
-        site.servers.push(site.start_server().await);
+        site.servers.push(site.start_server(0).await);
         for ((id, n, size), answer) in trials.iter().zip(answers) {
             let is_victims = n % SERVERS == 0;
             assert!(

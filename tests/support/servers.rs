@@ -1,0 +1,115 @@
+//! Several processes of the service on one catalog and the same store.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tempfile::TempDir;
+
+use super::child::Server;
+use super::client::Client;
+use super::store::{Bucket, Embedded};
+use super::{database, eventually};
+
+pub const SERVERS: usize = 3;
+
+/// The shortest lease there is, so that what a killed server leaves is soon another's.
+pub const LEASE: Duration = Duration::from_secs(3);
+
+/// Servers of the same configuration, each a process.
+pub struct Site {
+    dir: TempDir,
+    _embedded: Embedded,
+    pub bucket: Bucket,
+    pub servers: Vec<Server>,
+}
+
+/// What a site may choose.
+pub struct Options {
+    /// Top-level keys.
+    pub top: String,
+    /// More tables; not `server`, `metrics`, `transfer`, `catalog` or `store.main`.
+    pub tables: String,
+    /// More keys of `[store.main]`.
+    pub store: String,
+    /// The key of `[catalog]`, for each server by itself.
+    pub catalogs: [String; SERVERS],
+}
+
+impl Site {
+    /// On a schema of its own, with these keys of `[images]`. `None` without a PostgreSQL, which is said.
+    pub async fn start(images: &str) -> Option<Self> {
+        let catalog = database::shared_setting().await?;
+        let options = Options {
+            top: "auth = \"none\"".into(),
+            tables: format!("[images]\n{images}\n"),
+            store: String::new(),
+            catalogs: std::array::from_fn(|_| catalog.clone()),
+        };
+        Some(Self::with(options).await)
+    }
+
+    pub async fn with(options: Options) -> Self {
+        let embedded = Embedded::start().await;
+        let endpoint = embedded.endpoint();
+        let mut site = Self {
+            dir: tempfile::tempdir().unwrap(),
+            bucket: Bucket::new(&endpoint, "images"),
+            _embedded: embedded,
+            servers: Vec::new(),
+        };
+        for (server, catalog) in options.catalogs.iter().enumerate() {
+            let text = format!(
+                "{top}\n{tables}\n[server]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n[metrics]\nlisten = \"off\"\n\
+                 [transfer]\nlease = \"{lease}s\"\n[catalog]\n{catalog}\n\
+                 [store.main]\nendpoint = {url:?}\nbucket = \"images\"\nprofile = \"embedded\"\ncreate_bucket = true\n\
+                 access_key = {access:?}\nsecret_key = {secret:?}\n{store}\n",
+                top = options.top,
+                tables = options.tables,
+                lease = LEASE.as_secs(),
+                store = options.store,
+                url = endpoint.url,
+                access = endpoint.access_key,
+                secret = endpoint.secret_key,
+            );
+            std::fs::write(site.config(server), text).unwrap();
+        }
+        // All at once: one of them makes the tables.
+        site.servers = join_all((0..SERVERS).map(|server| site.start_server(server))).await;
+        site
+    }
+
+    fn config(&self, server: usize) -> PathBuf {
+        self.dir.path().join(format!("oriel-{server}.toml"))
+    }
+
+    /// Another process with the configuration of this one.
+    pub async fn start_server(&self, server: usize) -> Server {
+        Server::start(&self.config(server)).await
+    }
+
+    pub fn client(&self, server: usize) -> &Client {
+        &self.servers[server % SERVERS].client
+    }
+
+    pub fn random_client(&self) -> &Client {
+        self.client(fastrand::usize(..SERVERS))
+    }
+
+    /// Waits until the store holds the active ones of these images and nothing else.
+    pub async fn until_settled(&self, images: &[String]) {
+        eventually("every upload is settled", async || {
+            let mut active = 0;
+            for id in images {
+                match self.random_client().status(id).await.as_str() {
+                    "active" => active += 1,
+                    "queued" => {}
+                    _ => return None,
+                }
+            }
+            let left = self.bucket.open_uploads().await;
+            (left.is_empty() && self.bucket.keys().await.len() == active).then_some(())
+        })
+        .await;
+    }
+}
