@@ -35,7 +35,7 @@ const IDLE_CONNECTIONS: usize = 64;
 const IDLE_CONNECTION_LIFE: Duration = Duration::from_secs(20);
 
 /// The most that is read from a store at once, bytes: what a client that stops taking its download holds, and little more.
-const BUFFER: usize = 128 * 1024;
+const BUFFER: usize = 80 * 1024;
 
 type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
 type Connector = MapResponse<HttpsConnector<TcpConnector>, fn(Socket) -> Stream<Socket>>;
