@@ -7,8 +7,10 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod app;
+pub mod audit;
 pub mod child;
 pub mod client;
+pub mod cluster;
 pub mod content;
 pub mod copies;
 pub mod database;
@@ -19,6 +21,7 @@ pub mod proxy;
 pub mod rbac;
 pub mod scripted;
 pub mod servers;
+pub mod stage;
 pub mod store;
 pub mod tokens;
 pub mod upload;
@@ -56,7 +59,8 @@ pub fn skipped_store(name: &str, reason: &str) {
     say(&format!("SKIPPED store {name}: {reason}"));
 }
 
-fn say(line: &str) {
+/// Says what a long test has done, on a line of its own.
+pub fn say(line: &str) {
     // With one thread the harness has begun a line.
     let _ = std::io::stderr().write_all(format!("\n{line}\n").as_bytes());
 }
