@@ -70,7 +70,7 @@ start_server() {
 on_postgres() {
   ORIEL_TEST_CATALOG=postgres cargo test --locked --no-fail-fast --test it -- --show-output \
     --skip catalog_copy:: --skip connections:: --skip cors:: --skip crash:: --skip disk_images:: \
-    --skip histories:: --skip http:: --skip json_bodies:: \
+    --skip failover:: --skip histories:: --skip http:: --skip json_bodies:: \
     --skip keystone:: --skip openapi:: --skip postgres:: --skip servers:: --skip store_answers:: --skip tls:: --skip token_cache:: \
     --skip upload_fairness:: --skip surroundings::ids_that_were_kept_in_capitals_are_found
 }

@@ -17,6 +17,7 @@ mod documents;
 mod download;
 mod download_copies;
 mod download_faults;
+mod failover;
 mod histories;
 mod http;
 mod identity;
