@@ -37,7 +37,7 @@ const CLIENTS: usize = 5;
 const OPERATIONS: usize = 12;
 
 /// What the images of a project may take together: less than the clients would like.
-const QUOTA: u64 = 16 * 1024 * 1024;
+const QUOTA: u64 = 8 * 1024 * 1024;
 const QUOTA_LOOK: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
