@@ -17,6 +17,7 @@ mod digest;
 mod formats;
 mod ingest;
 mod intake;
+mod key;
 mod lease;
 mod pipeline;
 mod plan;
@@ -42,6 +43,7 @@ pub(crate) use cleanup::Settled;
 pub(crate) use cleanup::{log_deferred, remove_garbage};
 pub(crate) use formats::FormatRules;
 pub(crate) use ingest::Ingest;
+pub(crate) use key::ids_of_key;
 pub(crate) use plan::largest_part;
 
 use budget::Budget;
