@@ -24,6 +24,7 @@ mod plan;
 mod publish;
 mod read;
 mod send;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(crate) use formats::FormatRules;
 pub(crate) use ingest::Ingest;
 pub(crate) use key::ids_of_key;
 pub(crate) use plan::largest_part;
+pub(crate) use publish::{ATTEMPT_ID, IMAGE_ID};
+pub(crate) use verify::ReadRate;
 
 use budget::Budget;
 use digest::DigestPool;

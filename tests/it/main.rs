@@ -17,6 +17,7 @@ mod documents;
 mod download;
 mod download_copies;
 mod download_faults;
+mod fsck;
 mod http;
 mod identity;
 mod jobs;

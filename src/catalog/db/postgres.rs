@@ -180,11 +180,18 @@ async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
 
 /// Migrations only add; a removal comes one release after its last use.
 fn migrations() -> Migrator {
-    let mut migrator = super::statement::migrator(&[(
-        1,
-        "catalog",
-        include_str!("../migrations/postgres/0001_catalog.sql"),
-    )]);
+    let mut migrator = super::statement::migrator(&[
+        (
+            1,
+            "catalog",
+            include_str!("../migrations/postgres/0001_catalog.sql"),
+        ),
+        (
+            2,
+            "locations by key",
+            include_str!("../migrations/postgres/0002_locations_by_key.sql"),
+        ),
+    ]);
     migrator.set_locking(false);
     migrator
 }
