@@ -67,7 +67,7 @@ impl App {
         let policies = Policies::open(&config)?;
         let protection = PropertyProtection::open(&config.images)?;
         let embedded = start_embedded(&config).await?;
-        let stores = Arc::new(connect_stores(&config, embedded.as_ref(), &metrics).await?);
+        let stores = connect_stores(&config, embedded.as_ref(), &metrics).await?;
         let catalog = Catalog::open(
             &config.catalog.database,
             config.catalog.cache_entries,
@@ -75,13 +75,7 @@ impl App {
             Arc::clone(&metrics),
         )
         .await?;
-        let rules = rules(&config);
-        let transfers = Arc::new(Transfers::new(
-            catalog.clone(),
-            stores,
-            Arc::clone(&metrics),
-            rules,
-        ));
+        let transfers = transfers(&config, &catalog, stores, &metrics);
         let tls = Tls::open(&config.server).await?.map(Arc::new);
         let listener = bind("server.listen", config.server.listen).await?;
         let metrics_listener = match config.metrics.listen {
@@ -265,8 +259,14 @@ pub(crate) async fn check_policy(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rules(config: &Config) -> Rules {
-    Rules {
+/// What moves image data by this configuration, for the service and for commands that work on its stores.
+pub(crate) fn transfers(
+    config: &Config,
+    catalog: &Catalog,
+    stores: Stores,
+    metrics: &Arc<Metrics>,
+) -> Arc<Transfers> {
+    let rules = Rules {
         size_cap: config.images.size_cap.bytes(),
         algorithm: config.images.hashing_algorithm,
         pace: Pace {
@@ -283,7 +283,9 @@ fn rules(config: &Config) -> Rules {
             .unwrap_or(0),
         memory_timeout: config.transfer.memory_timeout.duration(),
         formats: FormatRules::new(&config.images),
-    }
+    };
+    let (catalog, metrics) = (catalog.clone(), Arc::clone(metrics));
+    Arc::new(Transfers::new(catalog, Arc::new(stores), metrics, rules))
 }
 
 /// Starts the embedded store when some store is it.
@@ -295,7 +297,8 @@ pub(crate) async fn start_embedded(config: &Config) -> anyhow::Result<Option<Emb
     Ok(Some(store.context("embedded: cannot start")?))
 }
 
-async fn connect_stores(
+/// Makes the clients of the stores; nothing is sent yet.
+pub(crate) async fn connect_stores(
     config: &Config,
     embedded: Option<&EmbeddedStore>,
     metrics: &Arc<Metrics>,

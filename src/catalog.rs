@@ -19,6 +19,7 @@ mod members;
 mod metadefs;
 mod rows;
 mod status;
+mod survey;
 mod tasks;
 #[cfg(test)]
 mod testing;
@@ -47,8 +48,10 @@ pub(crate) use members::Member;
 pub(crate) use metadefs::{
     Loaded, NamespacePage, NamespaceSortKey, OnExisting, PartPage, PartSortKey,
 };
+pub(crate) use survey::{RecordedCopy, Standing};
 pub(crate) use tasks::{Task, TaskPage, TaskSortKey};
-pub(crate) use uploads::{Abandoned, Formats, Intent, NewUpload, Reserved, Upload};
+pub(crate) use uploads::{Abandoned, Formats, Intent, Lapsed, NewUpload, Reserved, Upload};
+pub(crate) use usage::Counters;
 
 /// What lies beneath an error.
 type Cause = Box<dyn std::error::Error + Send + Sync>;

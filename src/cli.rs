@@ -4,6 +4,7 @@
 mod catalog;
 mod check;
 mod dev;
+mod fsck;
 mod metadefs;
 mod serve;
 
@@ -52,6 +53,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Compare buckets and catalog, both ways, while servers run.
+    ///
+    /// Objects that no record knows, records whose object is missing or another one, counters that do not add up, uploads
+    /// that nobody works on, multipart uploads left open. A catalog in a file has to be free: stop its server. Ends with 0
+    /// when nothing was found or all of it repaired, 1 when something was, 2 when not everything could be looked at.
+    Fsck(fsck::Arguments),
     /// Copy records from one database to another, while the service is stopped.
     #[command(subcommand)]
     Catalog(catalog::Command),
@@ -69,6 +76,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Command::Serve { config } => serve::run(&config).await,
         Command::Dev { listen, data_dir } => dev::run(listen, &data_dir).await,
         Command::Check { config } => check::run(&config).await,
+        Command::Fsck(arguments) => Ok(fsck::run(arguments).await),
         Command::Catalog(command) => catalog::run(command).await,
         Command::Metadefs(command) => metadefs::run(command).await,
     }

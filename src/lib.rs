@@ -8,6 +8,7 @@
 //! | `app` | the one place that builds, runs and drains everything |
 //! | `api` | HTTP: routes, status codes, headers |
 //! | `jobs` | background work |
+//! | `fsck` | bucket against catalog |
 //! | `transfer` | image bytes in and out |
 //! | `auth`, `policy` | who calls, and who may do what |
 //! | `catalog` | durable records and the cache in front of them |
@@ -29,6 +30,7 @@ mod cli;
 pub mod config;
 mod embedded;
 pub mod format;
+mod fsck;
 mod image;
 mod jobs;
 mod metadef;

@@ -8,6 +8,7 @@ mod client;
 mod credentials;
 mod download;
 mod error;
+mod listing;
 mod location;
 mod multipart;
 mod objects;
@@ -29,6 +30,7 @@ use crate::telemetry::metrics::Metrics;
 pub(crate) use answer::is_same_etag;
 pub(crate) use download::{ByteSpan, Download};
 pub(crate) use error::Error;
+pub(crate) use listing::ListedObject;
 pub(crate) use multipart::{Aborted, MultipartUpload, OpenUpload, UploadedPart};
 pub(crate) use probe::Probe;
 

@@ -17,12 +17,14 @@ mod digest;
 mod formats;
 mod ingest;
 mod intake;
+mod key;
 mod lease;
 mod pipeline;
 mod plan;
 mod publish;
 mod read;
 mod send;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +44,10 @@ pub(crate) use cleanup::Settled;
 pub(crate) use cleanup::{log_deferred, remove_garbage};
 pub(crate) use formats::FormatRules;
 pub(crate) use ingest::Ingest;
+pub(crate) use key::ids_of_key;
 pub(crate) use plan::largest_part;
+pub(crate) use publish::{ATTEMPT_ID, IMAGE_ID};
+pub(crate) use verify::ReadRate;
 
 use budget::Budget;
 use digest::DigestPool;

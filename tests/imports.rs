@@ -13,10 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module, and the others it may use.
-const MODULES: [(&str, &str); 17] = [
+const MODULES: [(&str, &str); 18] = [
     (
         "cli",
-        "app auth catalog config embedded image metadef store telemetry",
+        "app auth catalog config embedded fsck image metadef store telemetry",
     ),
     (
         "app",
@@ -28,6 +28,8 @@ const MODULES: [(&str, &str); 17] = [
     ),
     // What is to be done stands in lists of the catalog.
     ("jobs", "catalog image store telemetry transfer"),
+    // Reads what they have written; what it does about it are steps of theirs.
+    ("fsck", "catalog image store transfer"),
     (
         "transfer",
         "catalog config format image net store telemetry",

@@ -20,7 +20,7 @@ use super::status::{self, Facts};
 use super::usage::{self, Delta, Usage};
 use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, now};
 use crate::image::{AttemptId, DataFacts, Image, ImageId, ProjectId, Status, StoreId};
-pub(crate) use abandoned::Abandoned;
+pub(crate) use abandoned::{Abandoned, Lapsed};
 
 /// How long after it was given up a store may still carry out a request to publish an object: one that timed out here,
 /// or whose sender was killed. Longer than any store holds on to a request.

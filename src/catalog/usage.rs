@@ -7,6 +7,9 @@ use super::db::{Connection, Row, query};
 use super::rows::signed;
 use super::{Catalog, Result};
 use crate::image::{Image, ProjectId};
+pub(crate) use recount::Counters;
+
+mod recount;
 
 const MIB: u64 = 1024 * 1024;
 

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use super::Site;
 use super::bounded::work_off;
 use super::worker::Work;
-use crate::image::{AttemptId, ImageId};
+use crate::image::AttemptId;
 use crate::store::{MultipartUpload, OpenUpload, Store};
 use crate::telemetry::labels::Job;
-use crate::transfer::Result;
+use crate::transfer::{Result, ids_of_key};
 
 /// Nothing waits for it, and listing a bucket's uploads is not free.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -65,7 +65,10 @@ impl Work for Reap {
         let mut old: Vec<_> = open
             .into_iter()
             .filter(is_old)
-            .filter_map(|open| Some((attempt_of(&open.upload.key, prefix)?, open.upload)))
+            .filter_map(|open| {
+                let (_, attempt) = ids_of_key(&open.upload.key, prefix)?;
+                Some((attempt, open.upload))
+            })
             .collect();
         // Some may never go, so chance sees to it that each has its turn.
         fastrand::shuffle(&mut old);
@@ -82,36 +85,4 @@ fn is_old(open: &OpenUpload) -> bool {
         .initiated
         .and_then(|at| SystemTime::now().duration_since(at).ok());
     age.is_some_and(|age| age >= UNOWNED_AGE)
-}
-
-/// The attempt in a key of ours, `{prefix}{image id}/{attempt id}`.
-fn attempt_of(key: &str, prefix: &str) -> Option<AttemptId> {
-    let (image, attempt) = key.strip_prefix(prefix)?.split_once('/')?;
-    let is_ours = image.parse::<ImageId>().is_ok()
-        && attempt.len() == 32
-        && attempt.bytes().all(|b| b.is_ascii_hexdigit());
-    is_ours.then(|| attempt.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_keys_of_our_making_name_an_attempt() {
-        let image = "0a1b2c3d-0000-4000-8000-00000000abcd";
-        let attempt = "00112233445566778899aabbccddeeff";
-        assert_eq!(
-            attempt_of(&format!("p/{image}/{attempt}"), "p/"),
-            Some(attempt.into())
-        );
-        for foreign in [
-            format!("{image}/{attempt}"),
-            format!("p/{image}"),
-            format!("p/x/{attempt}"),
-            format!("p/{image}/backup.tar"),
-        ] {
-            assert_eq!(attempt_of(&foreign, "p/"), None, "{foreign}");
-        }
-    }
 }

@@ -35,6 +35,13 @@ pub(crate) struct OpenUpload {
     pub initiated: Option<SystemTime>,
 }
 
+/// Where a page of open uploads has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UploadMarker {
+    key: String,
+    upload_id: Option<String>,
+}
+
 /// What an abort found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Aborted {
@@ -172,43 +179,54 @@ impl Store {
     /// # Errors
     /// Every class of trouble.
     pub(crate) async fn list_uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>> {
-        let mut found = Vec::new();
-        let (mut key_marker, mut id_marker) = (None, None);
+        let (mut found, mut after) = (Vec::new(), None);
         for _ in 0..MOST_PAGES {
-            let request = self
-                .client
-                .list_multipart_uploads()
-                .bucket(&self.options.bucket)
-                .prefix(prefix)
-                .set_key_marker(key_marker.clone())
-                .set_upload_id_marker(id_marker.clone());
-            let page = self
-                .call(StoreOperation::ListUploads, request.send())
-                .await?;
-            found.extend(
-                page.uploads
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter_map(|open| {
-                        Some(OpenUpload {
-                            upload: MultipartUpload {
-                                key: open.key?,
-                                upload_id: open.upload_id?,
-                            },
-                            initiated: open.initiated.and_then(|at| SystemTime::try_from(at).ok()),
-                        })
-                    }),
-            );
-            let next = (page.next_key_marker, page.next_upload_id_marker);
-            // A store that says there is more but not where would be asked the same for ever.
-            if page.is_truncated != Some(true)
-                || next.0.is_none()
-                || next == (key_marker, id_marker)
-            {
+            let (page, next) = self.list_uploads_after(prefix, after).await?;
+            found.extend(page);
+            if next.is_none() {
                 break;
             }
-            (key_marker, id_marker) = next;
+            after = next;
         }
         Ok(found)
+    }
+
+    /// A page of the same, from the beginning or behind a page before; with it where the next one begins, if there is one.
+    ///
+    /// # Errors
+    /// Every class of trouble.
+    pub(crate) async fn list_uploads_after(
+        &self,
+        prefix: &str,
+        after: Option<UploadMarker>,
+    ) -> Result<(Vec<OpenUpload>, Option<UploadMarker>)> {
+        let marker = after.as_ref();
+        let request = self
+            .client
+            .list_multipart_uploads()
+            .bucket(&self.options.bucket)
+            .prefix(prefix)
+            .set_key_marker(marker.map(|marker| marker.key.clone()))
+            .set_upload_id_marker(marker.and_then(|marker| marker.upload_id.clone()));
+        let page = self
+            .call(StoreOperation::ListUploads, request.send())
+            .await?;
+        let uploads = page.uploads.unwrap_or_default().into_iter();
+        let uploads = uploads.filter_map(|open| {
+            Some(OpenUpload {
+                upload: MultipartUpload {
+                    key: open.key?,
+                    upload_id: open.upload_id?,
+                },
+                initiated: open.initiated.and_then(|at| SystemTime::try_from(at).ok()),
+            })
+        });
+        let upload_id = page.next_upload_id_marker;
+        let next = page
+            .next_key_marker
+            .map(|key| UploadMarker { key, upload_id });
+        // A store that says there is more but not where would be asked the same for ever.
+        let next = next.filter(|next| page.is_truncated == Some(true) && Some(next) != marker);
+        Ok((uploads.collect(), next))
     }
 }

@@ -112,6 +112,8 @@ label! {
         AbortUpload = "abort_upload",
         /// ListMultipartUploads.
         ListUploads = "list_uploads",
+        /// ListObjectsV2.
+        ListObjects = "list_objects",
         /// HeadBucket.
         HeadBucket = "head_bucket",
         /// CreateBucket.

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::key::key_of;
 use super::lease::{self, Reservation};
 use super::{Error, Result};
 use crate::catalog::{self, Catalog, Garbage, Intent, Judge, Limits, NewUpload, Upload};
@@ -35,7 +36,7 @@ impl Attempt {
     ) -> Self {
         let attempt = AttemptId::random();
         let upload = Upload {
-            key: format!("{}{image}/{attempt}", store.prefix()),
+            key: key_of(store.prefix(), &image, &attempt),
             attempt,
             image,
             store: store.name().into(),

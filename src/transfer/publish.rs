@@ -10,8 +10,9 @@ use crate::catalog::Upload;
 use crate::image::{AttemptId, DataFacts, ImageId};
 use crate::store::{self, Aborted, MultipartUpload, Store};
 
-const IMAGE_ID: &str = "oriel-image-id";
-const ATTEMPT_ID: &str = "oriel-attempt-id";
+/// Names of the metadata of an object that say whose it is.
+pub(crate) const IMAGE_ID: &str = "oriel-image-id";
+pub(crate) const ATTEMPT_ID: &str = "oriel-attempt-id";
 
 /// How often an object is looked at that the store says it has published.
 const LOOKS: u32 = 3;

@@ -18,6 +18,7 @@ mod download;
 mod download_copies;
 mod download_faults;
 mod failover;
+mod fsck;
 mod histories;
 mod http;
 mod identity;

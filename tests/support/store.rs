@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
 use bytes::Bytes;
 use oriel::EmbeddedStore;
 use tempfile::TempDir;
+
+use super::eventually;
 
 /// Where a store is and how to speak to it.
 #[derive(Debug, Clone)]
@@ -21,7 +25,7 @@ pub struct Endpoint {
 /// The embedded store, which most tests use.
 pub struct Embedded {
     pub server: EmbeddedStore,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Embedded {
@@ -31,7 +35,24 @@ impl Embedded {
         let server = EmbeddedStore::start(&dir.path().join("store"), any)
             .await
             .unwrap();
-        Self { server, _dir: dir }
+        Self { server, dir }
+    }
+
+    /// The same with an object, or a multipart upload that is open, older by so much: the store is stopped, its record of it
+    /// changed, and it is started at the same address.
+    pub async fn with_older(self, key: &str, by: Duration) -> Self {
+        let Self { server, dir } = self;
+        let endpoint = server.endpoint();
+        let address = endpoint.strip_prefix("http://").unwrap().parse().unwrap();
+        server.stop().await;
+        let root = dir.path().join("store");
+        assert!(set_back(&root, key, by), "{key} is not in the store");
+        // A child that another test is just starting holds every lock of this process until it has become its program.
+        let server = eventually("the store starts again", async || {
+            EmbeddedStore::start(&root, address).await.ok()
+        })
+        .await;
+        Self { server, dir }
     }
 
     pub fn endpoint(&self) -> Endpoint {
@@ -43,6 +64,31 @@ impl Embedded {
             region: "us-east-1".into(),
         }
     }
+}
+
+/// Changes the times in the record of a key; true when it was found below `dir`.
+fn set_back(dir: &Path, key: &str, by: Duration) -> bool {
+    std::fs::read_dir(dir).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return set_back(&path, key, by);
+        }
+        if path.extension().is_none_or(|ending| ending != "json") {
+            return false;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        if record["key"] != key {
+            return false;
+        }
+        for time in ["modified", "initiated"] {
+            if let Some(millis) = record[time].as_u64() {
+                record[time] = (millis - u64::try_from(by.as_millis()).unwrap()).into();
+            }
+        }
+        std::fs::write(&path, record.to_string()).unwrap();
+        true
+    })
 }
 
 /// Looks into a bucket without the service.

@@ -195,7 +195,14 @@ async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
 
 /// Migrations only add; a removal comes one release after its last use.
 fn migrations() -> Migrator {
-    let mut migrator = super::statement::migrator(&[(1, "catalog", FIRST_MIGRATION)]);
+    let mut migrator = super::statement::migrator(&[
+        (1, "catalog", FIRST_MIGRATION),
+        (
+            2,
+            "locations by key",
+            include_str!("../migrations/postgres/0002_locations_by_key.sql"),
+        ),
+    ]);
     migrator.set_locking(false);
     migrator
 }

@@ -239,5 +239,6 @@ fn migrations() -> Migrator {
         8 "garbage by store" "0008_garbage_by_store"
         9 "project usage" "0009_project_usage"
         10 "truths" "0010_truths"
+        11 "locations by key" "0011_locations_by_key"
     })
 }

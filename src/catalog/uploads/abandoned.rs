@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Upload, push_lease_end, upload_of};
+use super::{Upload, micros, push_lease_end, upload_of};
 use crate::catalog::db::{Builder, query};
 use crate::catalog::{Catalog, Result};
 use crate::image::{AttemptId, Micros};
@@ -14,6 +14,15 @@ pub(crate) struct Abandoned {
     pub upload: Upload,
     node: String,
     lease_until: Micros,
+}
+
+/// An attempt whose lease ran out.
+#[derive(Debug, Clone)]
+pub(crate) struct Lapsed {
+    /// As its row was found.
+    pub found: Abandoned,
+    /// For how long it has been so, by the database's clock.
+    pub since: Duration,
 }
 
 impl Catalog {
@@ -69,6 +78,55 @@ impl Catalog {
             Ok(claimed == 1)
         })
         .await
+    }
+
+    /// Attempts in the order of their ids whose lease ran out so long ago that somebody should have settled them; of those
+    /// behind `after` at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub(crate) async fn list_lapsed_uploads(
+        &self,
+        longer_than: Duration,
+        after: Option<&AttemptId>,
+        limit: u32,
+    ) -> Result<Vec<Lapsed>> {
+        let mut reader = self.db.read().await?;
+        let now = reader.words().now;
+        let mut query = Builder::new(format!(
+            "SELECT uploads.*, {now} - lease_until AS since FROM uploads WHERE lease_until < {now} - "
+        ));
+        query.push_bind(micros(longer_than));
+        query.push(" AND attempt_id > ");
+        query.push_bind(after.map_or("", AttemptId::as_str));
+        query.push(" ORDER BY attempt_id LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(&mut reader).await?;
+        let lapsed = rows.iter().map(|row| {
+            Ok(Lapsed {
+                found: Abandoned {
+                    upload: upload_of(row)?,
+                    node: row.get("node")?,
+                    lease_until: row.get("lease_until")?,
+                },
+                since: Duration::from_micros(row.get::<i64>("since")?.unsigned_abs()),
+            })
+        });
+        lapsed.collect()
+    }
+
+    /// Whether an attempt is still as it was found: nobody has renewed it, taken it over or ended it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub(crate) async fn is_still_abandoned(&self, found: &Abandoned) -> Result<bool> {
+        let same = "SELECT 1 FROM uploads WHERE attempt_id = $1 AND node = $2 AND lease_until = $3";
+        let row = query(same)
+            .bind(found.upload.attempt.as_str())
+            .bind(&found.node)
+            .bind(found.lease_until)
+            .fetch_optional(&mut self.db.read().await?)
+            .await?;
+        Ok(row.is_some())
     }
 
     /// True when an attempt's row still exists.

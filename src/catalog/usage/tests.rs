@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::recount::Recount;
 use super::*;
 use crate::catalog::testing::catalogs;
 use crate::catalog::{Activation, Change, Intent, Limits, NewUpload, Reserved};
@@ -12,22 +13,6 @@ const OWNERS: [Option<&str>; 3] = [Some("a"), Some("b"), None];
 
 fn anybody() -> crate::catalog::Judge {
     Box::new(|_: &Image| Ok(()))
-}
-
-/// Counts what an owner holds the long way.
-async fn count(catalog: &Catalog, owner: Option<&str>) -> Usage {
-    let row = query(
-        "SELECT (SELECT CAST(COALESCE(SUM(i.size), 0) AS BIGINT) FROM images i JOIN image_locations l ON l.image_id = i.id \
-            WHERE i.owner IS NOT DISTINCT FROM $1 AND i.deleted_at IS NULL) AS bytes, \
-         (SELECT CAST(COALESCE(SUM(reserved_bytes), 0) AS BIGINT) FROM uploads WHERE owner IS NOT DISTINCT FROM $1) AS reserved_bytes, \
-         (SELECT COUNT(*) FROM images WHERE owner IS NOT DISTINCT FROM $1 AND deleted_at IS NULL) AS images, \
-         (SELECT COUNT(*) FROM uploads WHERE owner IS NOT DISTINCT FROM $1) AS uploads",
-    )
-    .bind(owner)
-    .fetch_one(&mut catalog.db.read().await.unwrap())
-    .await
-    .unwrap();
-    usage_of(&row).unwrap()
 }
 
 struct Site {
@@ -201,8 +186,11 @@ async fn follow_usage(catalog: Catalog) {
     for _ in 0..STEPS {
         site.step().await;
         for owner in OWNERS {
+            let recount = site.catalog.recount(owner.unwrap_or_default()).await;
+            let Recount { recorded, counted } = recount.unwrap();
+            assert_eq!(recorded, counted, "{owner:?}");
             let usage = site.catalog.usage(owner).await.unwrap();
-            assert_eq!(usage, count(&site.catalog, owner).await, "{owner:?}");
+            assert_eq!(usage.bytes.cast_signed(), counted.bytes + counted.reserved);
             most.bytes = most.bytes.max(usage.bytes);
             most.uploading = most.uploading.max(usage.uploading);
             most.images = most.images.max(usage.images);
@@ -214,4 +202,44 @@ async fn follow_usage(catalog: Catalog) {
         "{most:?}"
     );
     site.catalog.close().await;
+}
+
+/// While images come, a project's row is set right again and again: none of them is lost, or counted twice.
+#[tokio::test]
+async fn counters_are_set_right_while_they_change() {
+    const EACH: i64 = 60;
+    for (catalog, _dir) in catalogs().await {
+        let adding = futures_util::future::join_all((0..4).map(async |_| {
+            for _ in 0..EACH {
+                let image = CreateRequest::default();
+                let image = image.into_image(ImageId::random(), Some("a".into()), 1);
+                catalog
+                    .create_image(image, Limits::default())
+                    .await
+                    .unwrap();
+            }
+        }));
+        let mut adding = std::pin::pin!(adding);
+        let mut rounds = 0;
+        loop {
+            tokio::select! {
+                _ = &mut adding => break,
+                found = catalog.set_usage_right("a") => {
+                    let found = found.unwrap();
+                    assert_eq!(found.recorded, found.counted);
+                    rounds += 1;
+                }
+            }
+        }
+        assert!(rounds > 3, "{rounds}");
+        let found = catalog.recount("a").await.unwrap();
+        assert_eq!(found.recorded, found.counted);
+        assert_eq!(found.counted.images, 4 * EACH);
+        assert_eq!(
+            catalog.next_project("").await.unwrap().as_deref(),
+            Some("a")
+        );
+        assert_eq!(catalog.next_project("a").await.unwrap(), None);
+        catalog.close().await;
+    }
 }
