@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -95,7 +96,8 @@ async fn begin(
     let Some(tls) = tls else {
         return serve(stream, socket, router, limits, place, cut).await;
     };
-    let handshake = async { tls.acceptor().await.accept(stream).await };
+    let bounded = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(BUFFER));
+    let handshake = async { tls.acceptor().await.accept_with(stream, bounded).await };
     let shaken = tokio::select! {
         shaken = tokio::time::timeout(limits.header_timeout, handshake) => shaken,
         () = place.left() => return,

@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
-    pem: String,
+    pub pem: String,
 }
 
 impl Authority {
