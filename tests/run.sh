@@ -91,6 +91,15 @@ clients() {
   return "$outcome"
 }
 
+# The clients once more, on two servers with one PostgreSQL, each request to the other one in turn.
+on_two_servers() {
+  if packages haproxy:haproxy psql:postgresql-client; then
+    ORIEL_CLIENTS_POSTGRES="$ORIEL_TEST_POSTGRES" clients run pair
+  else
+    echo "pair: SKIPPED: needs HAProxy and psql"
+  fi
+}
+
 # sum WORD: the sum of the numbers before WORD in the `test result:` lines.
 sum() { sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'; }
 
@@ -141,6 +150,7 @@ run() {
     cargo test --locked --no-fail-fast "$@" -- --show-output </dev/null 2>&1 | tee -a "$log" || outcome=$?
   if [ "$#" -eq 0 ] && [ -n "${ORIEL_TEST_POSTGRES:-}" ]; then
     on_postgres </dev/null 2>&1 | tee -a "$log" || outcome=$?
+    on_two_servers 2>&1 | tee -a "$log" || outcome=$?
   fi
   stop_servers
   trap - EXIT

@@ -14,6 +14,7 @@ import pytest
 from keystone import PASSWORD, Keystone, project_name
 from launcher import Launcher
 from oriel import DEADLINE, Oriel
+from pair import POSTGRES, Pair
 
 # The commands that pip put beside this Python.
 COMMANDS = Path(sys.executable).parent
@@ -125,7 +126,7 @@ class Site:
         for name in ("oriel", "home"):
             (folder / name).mkdir()
         self.home = folder / "home"
-        self.oriel = Oriel(folder / "oriel", auth, tables)
+        self.oriel = (Pair if POSTGRES else Oriel)(folder / "oriel", auth, tables)
         self.keystone = Keystone(self.oriel.url)
 
     def stop(self):

@@ -5,6 +5,7 @@ import json
 import os
 import queue
 import re
+import sqlite3
 import subprocess
 import threading
 from collections import namedtuple
@@ -103,7 +104,8 @@ class Api:
 class Oriel:
     """`oriel serve` on a free port, with a store inside; keeps everything in one folder."""
 
-    def __init__(self, folder, auth="none", tables=""):
+    def __init__(self, folder, auth="none", tables="", catalog=None):
+        """With a catalog of its own, unless `catalog` is a key of `[catalog]`."""
         self.folder = folder
         self.config = folder / "oriel.toml"
         self.log = []
@@ -116,19 +118,20 @@ class Oriel:
         (folder / "tokens.toml").write_text(tokens)
         if "[store." not in tables:
             tables += '\n[store.main]\nendpoint = "embedded"\n'
+        if "[embedded]" not in tables:
+            tables += f'\n[embedded]\ndata_dir = "{folder}/store"\n'
         self.config.write_text(
             f"""
             auth = "{auth}"
             default_store = "main"
             [server]
             listen = "127.0.0.1:0"
+            drain_delay = "0s"
             drain_grace = "1s"
             [tokens]
             file = "{folder}/tokens.toml"
             [catalog]
-            path = "{folder}/catalog.sqlite"
-            [embedded]
-            data_dir = "{folder}/store"
+            {catalog or f'path = "{folder}/catalog.sqlite"'}
             [metrics]
             listen = "off"
             {tables}
@@ -171,6 +174,14 @@ class Oriel:
         assert status == 0, f"Oriel ended with {status}:\n" + "\n".join(self.log)
         faults = [line for line in self.log if " ERROR " in line or "panicked" in line]
         assert not faults, "\n".join(faults)
+
+    def change_catalog(self, statement):
+        """Writes to the catalog behind its back; gives how many rows."""
+        self.stop()
+        with closing(sqlite3.connect(self.folder / "catalog.sqlite")) as catalog, catalog:
+            changed = catalog.execute(statement).rowcount
+        self.start()
+        return changed
 
     def as_(self, caller):
         """A plain client with a caller's token."""

@@ -4,6 +4,8 @@
 #   run.sh install              the clients, once
 #   run.sh [PYTEST ARGUMENT...] the tests; ends with a line `test result: …` as `cargo test` does. Files are those of
 #                               this folder: run.sh test_sdk.py -k download
+#
+# ORIEL_CLIENTS_POSTGRES names a PostgreSQL: each site is then two servers behind HAProxy (pair.py).
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
