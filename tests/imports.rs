@@ -68,7 +68,15 @@ const CRATES: [(&str, &[&str]); 24] = [
     ("hyper", &["api", "app", "embedded", "store/transport"]),
     (
         "http",
-        &["api", "app", "auth", "embedded", "telemetry", "config"],
+        &[
+            "api",
+            "app",
+            "auth",
+            "embedded",
+            "telemetry",
+            "config",
+            "store/transport",
+        ],
     ),
     // HTTP as a client is for Keystone and the stores; the cache of what Keystone says is its own.
     ("hyper_rustls", &["auth", "store/transport", "net/roots"]),
