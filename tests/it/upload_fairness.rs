@@ -169,48 +169,8 @@ async fn who_waits_for_memory_is_told_to_come_again() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn who_leaves_while_it_waits_for_memory_is_noticed() {
-    let app = TestApp::with(four_parts("", "")).await;
-    let release = Arc::new(Notify::new());
-    app.proxy()
-        .fail_operation("part", Fault::Hold(Arc::clone(&release)), 0, ALWAYS);
-    let (started, enough) = (Notify::new(), Notify::new());
-    let uploads = (0..6).map(async |_| {
-        let id = app.client.create_image().await;
-        started.notify_one();
-        tokio::select! {
-            _ = app.client.put_file(&id, &[], chunked_of(11 * MIB)) => panic!("the store holds it"),
-            () = enough.notified() => {}
-        }
-    });
-    let watched = async {
-        eventually("memory is short", async || {
-            (in_use(&app).await >= 15.0 * MIB as f64).then_some(())
-        })
-        .await;
-        let id = app.client.create_image().await;
-        let raw = begun(&app, &id, 100_000, 1000).await;
-        until_status(&app.client, &id, "saving").await;
-        drop(raw);
-        until_status(&app.client, &id, "queued").await;
-        enough.notify_waiters();
-    };
-    tokio::join!(join_all(uploads), watched);
-    app.proxy().heal();
-    eventually("all have ended", async || {
-        release.notify_waiters();
-        (app.metric("oriel_uploads_in_flight").await == 0.0).then_some(())
-    })
-    .await;
-    assert_eq!(in_use(&app).await, 0.0);
-    app.finish().await;
-}
-
-/// What a client has sent hides from the service, which does not read it then, that the connection is broken.
-#[tokio::test]
-async fn who_resets_its_connection_while_it_waits_for_memory_is_noticed() {
-    let app = TestApp::with(four_parts("", "")).await;
+/// Lets uploads into a store that takes nothing hold all memory while `waiting` goes on; then nothing is left of them.
+async fn while_memory_is_short(app: TestApp, waiting: impl AsyncFnOnce(&TestApp)) {
     let release = Arc::new(Notify::new());
     app.proxy()
         .fail_operation("part", Fault::Hold(Arc::clone(&release)), 0, ALWAYS);
@@ -227,8 +187,40 @@ async fn who_resets_its_connection_while_it_waits_for_memory_is_noticed() {
             (in_use(&app).await >= 15.0 * MIB as f64).then_some(())
         })
         .await;
+        waiting(&app).await;
+        enough.notify_waiters();
+    };
+    tokio::join!(join_all(uploads), watched);
+    app.proxy().heal();
+    eventually("all have ended", async || {
+        release.notify_waiters();
+        (app.metric("oriel_uploads_in_flight").await == 0.0).then_some(())
+    })
+    .await;
+    assert_eq!(in_use(&app).await, 0.0);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn who_leaves_while_it_waits_for_memory_is_noticed() {
+    let app = TestApp::with(four_parts("", "")).await;
+    while_memory_is_short(app, async |app| {
         let id = app.client.create_image().await;
-        let raw = begun(&app, &id, 100 * MIB, 0).await;
+        let raw = begun(app, &id, 100_000, 1000).await;
+        until_status(&app.client, &id, "saving").await;
+        drop(raw);
+        until_status(&app.client, &id, "queued").await;
+    })
+    .await;
+}
+
+/// What a client has sent hides from the service, which does not read it then, that the connection is broken.
+#[tokio::test]
+async fn who_resets_its_connection_while_it_waits_for_memory_is_noticed() {
+    let app = TestApp::with(four_parts("", "")).await;
+    while_memory_is_short(app, async |app| {
+        let id = app.client.create_image().await;
+        let raw = begun(app, &id, 100 * MIB, 0).await;
         // As much as the sockets take: the service reads no more.
         let more = content::slice(0, MIB);
         while tokio::time::timeout(SILENCE, raw.0.writable())
@@ -243,17 +235,8 @@ async fn who_resets_its_connection_while_it_waits_for_memory_is_noticed() {
         let noticed = until_status(&app.client, &id, "queued");
         let noticed = tokio::time::timeout(Duration::from_secs(5), noticed).await;
         noticed.expect("the memory of a client that has gone is waited for");
-        enough.notify_waiters();
-    };
-    tokio::join!(join_all(uploads), watched);
-    app.proxy().heal();
-    eventually("all have ended", async || {
-        release.notify_waiters();
-        (app.metric("oriel_uploads_in_flight").await == 0.0).then_some(())
     })
     .await;
-    assert_eq!(in_use(&app).await, 0.0);
-    app.finish().await;
 }
 
 /// Six fit, whatever the thirty reserve on their way.

@@ -55,11 +55,11 @@ impl Flow {
         }
     }
 
-    /// A new request: the body before may have come whole without having been taken to its end.
+    /// A new request: the body before may have come whole without having been taken to its end, and holds nothing any more.
     fn begin(&self) {
-        if self.is_held() {
-            let next = |now: u64| (now & HELD != 0).then_some((now & !HELD) + NEXT);
-            let _ = (self.0.now).fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        let next = |now: u64| Some((now & !HELD) + NEXT);
+        let before = (self.0.now).fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        if before.is_ok_and(|before| before & HELD != 0) {
             self.0.reader.wake();
         }
     }
