@@ -1,13 +1,15 @@
-//! HTTP to a store: what the transport of the SDK does, and a bound on what a connection buffers, for which that one has no
+//! HTTP to a store: what the transport of the SDK does, and a bound on what a connection holds, for which that one has no
 //! setting: where a store is fast hyper reads up to 400 KiB at once, and ahead as well.
 
-mod flow;
+mod connection;
+mod pool;
 
 use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::config::SharedHttpClient;
-use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -16,40 +18,22 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::retry::ErrorKind;
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{
-    CaptureConnection, HttpConnector as TcpConnector, capture_connection,
-};
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
-use tower::ServiceExt;
-use tower::util::MapResponse;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use flow::{Asked, Flow, Stream};
-
-/// Idle connections kept per store: enough for the parts of a few uploads, few enough for small stores.
-const IDLE_CONNECTIONS: usize = 64;
-const IDLE_CONNECTION_LIFE: Duration = Duration::from_secs(20);
-
-/// The most that is read from a store at once, bytes: what a client that stops taking its download holds, and little more.
-const BUFFER: usize = 80 * 1024;
-
-type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
-type Connector = MapResponse<HttpsConnector<TcpConnector>, fn(Socket) -> Stream<Socket>>;
+use pool::{Failure, Home, Pool};
 
 /// The connections to a store.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Transport {
-    client: Client<Connector, SdkBody>,
+    pool: Arc<Pool>,
 }
 
 /// The connections, for requests with the limits of one kind.
-#[derive(Debug)]
 struct Limited {
-    client: Client<Connector, SdkBody>,
+    pool: Arc<Pool>,
     /// How long the head of an answer may take, connecting included.
     read_timeout: Option<Duration>,
 }
@@ -64,15 +48,24 @@ pub(super) fn transport(tls: ClientConfig, connect_timeout: Duration) -> SharedH
         .with_tls_config(tls)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(connector)
-        .map_response(Stream::new as fn(Socket) -> Stream<Socket>);
-    let client = Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_CONNECTION_LIFE)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .http1_max_buf_size(BUFFER)
-        .build(connector);
-    SharedHttpClient::new(Transport { client })
+        .wrap_connector(connector);
+    SharedHttpClient::new(Transport {
+        pool: Arc::new(Pool::new(connector)),
+    })
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transport")
+    }
+}
+
+impl fmt::Debug for Limited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limited")
+            .field("read_timeout", &self.read_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl HttpClient for Transport {
@@ -82,7 +75,7 @@ impl HttpClient for Transport {
         _: &RuntimeComponents,
     ) -> SharedHttpConnector {
         SharedHttpConnector::new(Limited {
-            client: self.client.clone(),
+            pool: Arc::clone(&self.pool),
             read_timeout: settings.read_timeout(),
         })
     }
@@ -90,58 +83,56 @@ impl HttpClient for Transport {
 
 impl HttpConnector for Limited {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let mut request = match request.try_into_http1x() {
+        let request = match request.try_into_http1x() {
             Ok(request) => request,
             Err(e) => return HttpConnectorFuture::ready(Err(ConnectorError::user(e.into()))),
         };
-        let connection = capture_connection(&mut request);
+        let home = match Pool::home(request.uri()) {
+            Ok(home) => home,
+            Err(e) => return HttpConnectorFuture::ready(Err(classified(e))),
+        };
         if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
-            capture.set_connection_retriever(move || metadata_of(&connection));
+            let home = home.clone();
+            capture.set_connection_retriever(move || Some(metadata_of(&home)));
         }
-        let answered = self.client.request(request);
+        let has_data = request.body().content_length() != Some(0);
+        let answered = Arc::clone(&self.pool).request(request, home);
         let read_timeout = self.read_timeout;
         HttpConnectorFuture::new(async move {
-            let answered = match read_timeout {
+            // Data is sent beside the task that makes it.
+            let answered = async {
+                if has_data {
+                    let sending = AbortOnDropHandle::new(TaskTracker::new().spawn(answered));
+                    sending
+                        .await
+                        .map_err(|e| ConnectorError::other(e.into(), None))?
+                } else {
+                    answered.await
+                }
+                .map_err(classified)
+            };
+            let answer = match read_timeout {
                 Some(limit) => tokio::time::timeout(limit, answered)
                     .await
                     .map_err(|elapsed| ConnectorError::timeout(elapsed.into()))?,
                 None => answered.await,
-            };
-            let answer = answered.map_err(classified)?;
-            HttpResponse::try_from(when_asked(answer))
-                .map_err(|e| ConnectorError::other(e.into(), None))
+            }?;
+            HttpResponse::try_from(answer).map_err(|e| ConnectorError::other(e.into(), None))
         })
     }
 }
 
-/// The answer, its body read as it is asked for.
-fn when_asked(mut answer: http::Response<Incoming>) -> http::Response<SdkBody> {
-    let flow = answer.extensions_mut().remove::<Flow>();
-    answer.map(|body| match flow {
-        Some(flow) => SdkBody::from_body_1_x(Asked::new(body, flow)),
-        None => SdkBody::from_body_1_x(body),
-    })
-}
-
 /// By which the SDK keeps a connection from being used again over which a passing failure came.
-fn metadata_of(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
-    connection.connection_metadata().as_ref()?;
-    let connection = connection.clone();
-    let poison = move || {
-        if let Some(connected) = connection.connection_metadata().as_ref() {
-            connected.poison();
-        }
-    };
-    Some(
-        ConnectionMetadata::builder()
-            .proxied(false)
-            .poison_fn(poison)
-            .build(),
-    )
+fn metadata_of(home: &Home) -> ConnectionMetadata {
+    let home = home.clone();
+    ConnectionMetadata::builder()
+        .proxied(false)
+        .poison_fn(move || home.poison())
+        .build()
 }
 
 /// What the SDK has to know of a failure to try the request again, or not.
-fn classified(e: Error) -> ConnectorError {
+fn classified(e: Failure) -> ConnectorError {
     let hyper = find_source::<hyper::Error>(&e);
     if hyper.is_some_and(hyper::Error::is_timeout) {
         return ConnectorError::timeout(e.into());
@@ -150,7 +141,11 @@ fn classified(e: Error) -> ConnectorError {
         return ConnectorError::user(e.into());
     }
     let is_closed = hyper.is_some_and(|e| e.is_closed() || e.is_canceled());
-    if e.is_connect() || is_closed || find_source::<std::io::Error>(&e).is_some() {
+    if matches!(e, Failure::Url) {
+        return ConnectorError::user(e.into());
+    }
+    if matches!(e, Failure::Connect(_)) || is_closed || find_source::<std::io::Error>(&e).is_some()
+    {
         return ConnectorError::io(e.into());
     }
     // The connection ended before the answer began.
