@@ -17,6 +17,7 @@ mod limits;
 mod list;
 mod members;
 mod metadefs;
+mod recover;
 mod rows;
 mod status;
 mod survey;
@@ -48,6 +49,7 @@ pub(crate) use members::Member;
 pub(crate) use metadefs::{
     Loaded, NamespacePage, NamespaceSortKey, OnExisting, PartPage, PartSortKey,
 };
+pub(crate) use recover::RecoveredImage;
 pub(crate) use survey::{RecordedCopy, Standing};
 pub(crate) use tasks::{Task, TaskPage, TaskSortKey};
 pub(crate) use uploads::{Abandoned, Formats, Intent, Lapsed, NewUpload, Reserved, Upload};

@@ -6,7 +6,9 @@ mod check;
 mod dev;
 mod fsck;
 mod metadefs;
+mod rebuild;
 mod serve;
+mod site;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -59,6 +61,13 @@ enum Command {
     /// that nobody works on, multipart uploads left open. A catalog in a file has to be free: stop its server. Ends with 0
     /// when nothing was found or all of it repaired, 1 when something was, 2 when not everything could be looked at.
     Fsck(fsck::Arguments),
+    /// Make the records again of the images in the buckets, when the catalog is lost.
+    ///
+    /// Every object of an image that has no record gets one: id, size, digests and format by its bytes, all of which are
+    /// read. What only the old record knew is gone, so images come back private, without an owner, and tagged `recovered`.
+    /// No object and no record that is there is changed. Ends with 0, or 2 when not everything could be done; it can be run
+    /// again.
+    Rebuild(rebuild::Arguments),
     /// Copy records from one database to another, while the service is stopped.
     #[command(subcommand)]
     Catalog(catalog::Command),
@@ -77,6 +86,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Command::Dev { listen, data_dir } => dev::run(listen, &data_dir).await,
         Command::Check { config } => check::run(&config).await,
         Command::Fsck(arguments) => Ok(fsck::run(arguments).await),
+        Command::Rebuild(arguments) => Ok(rebuild::run(arguments).await),
         Command::Catalog(command) => catalog::run(command).await,
         Command::Metadefs(command) => metadefs::run(command).await,
     }

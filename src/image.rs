@@ -83,6 +83,34 @@ pub(crate) struct Image {
 }
 
 impl Image {
+    /// A record that says nothing yet.
+    pub(crate) fn queued(id: ImageId, now: Micros) -> Self {
+        Self {
+            id,
+            name: None,
+            status: Status::Queued,
+            visibility: Visibility::default(),
+            owner: None,
+            protected: false,
+            os_hidden: false,
+            disk_format: None,
+            container_format: None,
+            min_disk: 0,
+            min_ram: 0,
+            size: None,
+            virtual_size: None,
+            checksum: None,
+            os_hash_algo: None,
+            os_hash_value: None,
+            created_at: now,
+            updated_at: now,
+            tags: BTreeSet::new(),
+            properties: BTreeMap::new(),
+            locations: Vec::new(),
+            members: BTreeSet::new(),
+        }
+    }
+
     /// True when there is data to download.
     pub(crate) fn has_data(&self) -> bool {
         !self.locations.is_empty()

@@ -9,6 +9,7 @@
 //! | `api` | HTTP: routes, status codes, headers |
 //! | `jobs` | background work |
 //! | `fsck` | bucket against catalog |
+//! | `rebuild` | records out of the bucket |
 //! | `transfer` | image bytes in and out |
 //! | `auth`, `policy` | who calls, and who may do what |
 //! | `catalog` | durable records and the cache in front of them |
@@ -36,6 +37,7 @@ mod jobs;
 mod metadef;
 mod net;
 mod policy;
+mod rebuild;
 mod store;
 mod task;
 mod telemetry;

@@ -23,6 +23,7 @@ mod pipeline;
 mod plan;
 mod publish;
 mod read;
+mod recover;
 mod send;
 mod verify;
 
@@ -47,6 +48,7 @@ pub(crate) use ingest::Ingest;
 pub(crate) use key::ids_of_key;
 pub(crate) use plan::largest_part;
 pub(crate) use publish::{ATTEMPT_ID, IMAGE_ID};
+pub(crate) use recover::Recovered;
 pub(crate) use verify::ReadRate;
 
 use budget::Budget;

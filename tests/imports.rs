@@ -13,10 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module, and the others it may use.
-const MODULES: [(&str, &str); 18] = [
+const MODULES: [(&str, &str); 19] = [
     (
         "cli",
-        "app auth catalog config embedded fsck image metadef store telemetry",
+        "app auth catalog config embedded fsck image metadef rebuild store telemetry transfer",
     ),
     (
         "app",
@@ -30,6 +30,7 @@ const MODULES: [(&str, &str); 18] = [
     ("jobs", "catalog image store telemetry transfer"),
     // Reads what they have written; what it does about it are steps of theirs.
     ("fsck", "catalog image store transfer"),
+    ("rebuild", "catalog image store transfer"),
     (
         "transfer",
         "catalog config format image net store telemetry",

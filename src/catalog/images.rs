@@ -270,7 +270,27 @@ async fn give_up(tx: &mut Connection, image: &Image, location: Location) -> Resu
     Ok(garbage)
 }
 
-async fn insert(tx: &mut Connection, image: &Image) -> Result<()> {
+/// Stores where an image's only data is.
+pub(super) async fn insert_location(
+    tx: &mut Connection,
+    image: &ImageId,
+    location: &Location,
+) -> Result<()> {
+    query("INSERT INTO image_locations (image_id, position, store, object_key, etag) VALUES ($1, 0, $2, $3, $4)")
+        .bind(image.as_str())
+        .bind(location.store.as_str())
+        .bind(&location.key)
+        .bind(&location.etag)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Stores what a client may write of a new record, and its status.
+///
+/// # Errors
+/// [`Error::Taken`].
+pub(super) async fn insert(tx: &mut Connection, image: &Image) -> Result<()> {
     let inserted = query(
         "INSERT INTO images (id, name, status, visibility, owner, protected, os_hidden, disk_format, container_format, \
          min_disk, min_ram, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \

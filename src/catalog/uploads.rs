@@ -18,8 +18,8 @@ use super::db::{Builder, Connection, Row, query};
 use super::rows::{self, bad_row, signed};
 use super::status::{self, Facts};
 use super::usage::{self, Delta, Usage};
-use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, now};
-use crate::image::{AttemptId, DataFacts, Image, ImageId, ProjectId, Status, StoreId};
+use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, images, now};
+use crate::image::{AttemptId, DataFacts, Image, ImageId, Location, ProjectId, Status, StoreId};
 pub(crate) use abandoned::{Abandoned, Lapsed};
 
 /// How long after it was given up a store may still carry out a request to publish an object: one that timed out here,
@@ -282,19 +282,18 @@ impl Catalog {
             let Intent { facts, judged_as } = intent;
             let (from, to) = (Status::Saving, Status::Active);
             status::change(&mut tx, &upload.image, from, to, Facts::Set(&facts)).await?;
-            let image = rows::load(&mut tx, &upload.image).await?.ok_or(Error::Missing)?;
+            let image = rows::load(&mut tx, &upload.image)
+                .await?
+                .ok_or(Error::Missing)?;
             if judged_as.is_some_and(|formats| formats != Formats::of(&image)) {
                 return Err(Error::Changed);
             }
-            query(
-                "INSERT INTO image_locations (image_id, position, store, object_key, etag) VALUES ($1, 0, $2, $3, $4)",
-            )
-            .bind(upload.image.as_str())
-            .bind(upload.store.as_str())
-            .bind(&upload.key)
-            .bind(&etag)
-            .execute(&mut tx)
-            .await?;
+            let location = Location {
+                store: upload.store,
+                key: upload.key,
+                etag,
+            };
+            images::insert_location(&mut tx, &upload.image, &location).await?;
             let image = rows::load(&mut tx, &upload.image).await?;
             let image = Arc::new(image.ok_or(Error::Missing)?);
             // Last: all of the project's transactions wait for each other here.

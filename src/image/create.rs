@@ -82,30 +82,7 @@ impl CreateRequest {
 
     /// The new record, in status queued.
     pub(crate) fn into_image(self, id: ImageId, owner: Option<ProjectId>, now: Micros) -> Image {
-        let mut image = Image {
-            id,
-            name: None,
-            status: Status::Queued,
-            visibility: Visibility::default(),
-            owner: None,
-            protected: false,
-            os_hidden: false,
-            disk_format: None,
-            container_format: None,
-            min_disk: 0,
-            min_ram: 0,
-            size: None,
-            virtual_size: None,
-            checksum: None,
-            os_hash_algo: None,
-            os_hash_value: None,
-            created_at: now,
-            updated_at: now,
-            tags: Default::default(),
-            properties: Default::default(),
-            locations: Vec::new(),
-            members: Default::default(),
-        };
+        let mut image = Image::queued(id, now);
         self.attributes.write_to(&mut image);
         image.owner = owner;
         image

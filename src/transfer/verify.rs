@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio::time::Instant;
 
+use super::digest::Digests;
 use super::{Result, Transfers};
 use crate::config::HashAlgorithm;
 use crate::image::{Image, Location};
@@ -65,23 +67,20 @@ impl Transfers {
             .os_hash_algo
             .as_ref()
             .and_then(|name| name.parse().ok());
-        let mut digester = self
-            .digests
-            .start(algorithm.unwrap_or(self.rules.algorithm));
-        if let Some(last) = image.size.and_then(|size| size.checked_sub(1)) {
-            let only = Image {
-                locations: vec![copy.clone()],
-                ..image.clone()
-            };
-            let span = ByteSpan { first: 0, last };
-            let delivery = self.deliver(&only, last + 1, span, &[]).await?;
-            let mut bytes = std::pin::pin!(delivery.into_stream());
-            while let Some(bytes) = bytes.try_next().await? {
-                rate.pay(bytes.len()).await;
-                digester = digester.update(bytes).await?;
-            }
-        }
-        let digests = digester.finish();
+        let only = Image {
+            locations: vec![copy.clone()],
+            ..image.clone()
+        };
+        let size = image.size.unwrap_or_default();
+        let digests = self
+            .read_all(
+                &only,
+                size,
+                algorithm.unwrap_or(self.rules.algorithm),
+                rate,
+                |_| {},
+            )
+            .await?;
         let known = [
             ("checksum", &image.checksum, digests.checksum),
             // One of an algorithm that is not ours cannot be compared.
@@ -100,6 +99,32 @@ impl Transfers {
             })
         });
         Ok(wrong)
+    }
+
+    /// Reads an image's data of `size` bytes to the end, at a rate; `look` sees all of it.
+    ///
+    /// # Errors
+    /// [`super::Error::DataMissing`], and what keeps the stores from giving all of it.
+    pub(super) async fn read_all(
+        &self,
+        image: &Image,
+        size: u64,
+        algorithm: HashAlgorithm,
+        rate: &mut ReadRate,
+        mut look: impl FnMut(&Bytes) + Send,
+    ) -> Result<Digests> {
+        let mut digester = self.digests.start(algorithm);
+        if let Some(last) = size.checked_sub(1) {
+            let span = ByteSpan { first: 0, last };
+            let delivery = self.deliver(image, size, span, &[]).await?;
+            let mut bytes = std::pin::pin!(delivery.into_stream());
+            while let Some(bytes) = bytes.try_next().await? {
+                rate.pay(bytes.len()).await;
+                look(&bytes);
+                digester = digester.update(bytes).await?;
+            }
+        }
+        Ok(digester.finish())
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::support::app::{Options, TestApp};
 use crate::support::child::oriel;
 use crate::support::store::Embedded;
+use crate::support::told::{Told, told};
 use crate::support::{content, eventually};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -28,14 +29,6 @@ struct Site {
     image: String,
     /// The key of its object.
     key: String,
-}
-
-/// What the command said.
-#[derive(Debug)]
-struct Told {
-    code: i32,
-    lines: Vec<Value>,
-    errors: String,
 }
 
 impl Site {
@@ -67,25 +60,7 @@ impl Site {
 
     /// The same without an age.
     async fn fsck_plainly(&self, more: &[&str]) -> Told {
-        let config = self.app.config_file();
-        let mut arguments = vec!["fsck", "--config", config.to_str().unwrap(), "--json"];
-        arguments.extend_from_slice(more);
-        // A child that another test is just starting holds every lock of this process until it has become its program.
-        eventually("the catalog is free", async || {
-            let output = oriel(&arguments).await;
-            if output.stderr.contains("in use by another process") {
-                return None;
-            }
-            let lines = output.stdout.lines();
-            Some(Told {
-                code: output.status.code().unwrap(),
-                lines: lines
-                    .map(|line| serde_json::from_str(line).unwrap())
-                    .collect(),
-                errors: output.stderr,
-            })
-        })
-        .await
+        told(&self.app.config_file(), "fsck", more).await
     }
 
     /// Changes the catalog by hand.
@@ -145,41 +120,6 @@ impl Site {
         self.sql("UPDATE project_usage SET uploads = 1, bytes = 0", &[])
             .await;
         (self.image.clone(), key)
-    }
-}
-
-impl Told {
-    fn of_type(&self, kind: &str) -> Vec<&Value> {
-        let lines = self.lines.iter();
-        lines.filter(|line| line["type"] == kind).collect()
-    }
-
-    /// The one finding there is.
-    fn finding(&self, kind: &str) -> &Value {
-        let findings = self.of_type("finding");
-        let [finding] = findings[..] else {
-            panic!("{self:?}");
-        };
-        assert_eq!(finding["kind"], kind, "{self:?}");
-        finding
-    }
-
-    /// Why things were left alone.
-    fn left(&self) -> Vec<&str> {
-        let left = self.of_type("left").into_iter();
-        left.map(|line| line["reason"].as_str().unwrap()).collect()
-    }
-
-    fn summary(&self) -> &Value {
-        let last = self.lines.last().unwrap();
-        assert_eq!(last["type"], "summary", "{self:?}");
-        last
-    }
-
-    fn assert_sound(&self) {
-        assert!(self.of_type("finding").is_empty(), "{self:?}");
-        assert_eq!((self.code, self.errors.as_str()), (0, ""), "{self:?}");
-        assert_eq!(self.summary()["found"], 0);
     }
 }
 

@@ -44,6 +44,7 @@ mod policy;
 mod postgres;
 mod protection;
 mod rbac;
+mod rebuild;
 mod records;
 mod rights;
 mod routes;

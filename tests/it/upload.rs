@@ -199,22 +199,13 @@ async fn virtual_size_is_the_one_the_format_states() {
             .client
             .create(&json!({"disk_format": "qcow2", "container_format": container}))
             .await;
-        let answer = app.client.put_file(&id, &[], full(qcow2())).await;
+        let answer = app.client.put_file(&id, &[], full(content::qcow2(0))).await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
         let image = app.client.image(&id).await;
         assert_eq!(image["virtual_size"], expected, "{container}");
         assert_eq!(image["size"], 64 * 1024);
     }
     app.finish().await;
-}
-
-/// A qcow2 header of a disk of 64 MiB.
-fn qcow2() -> Bytes {
-    let mut image = vec![0; 64 * 1024];
-    image[..4].copy_from_slice(b"QFI\xfb");
-    image[4..8].copy_from_slice(&3_u32.to_be_bytes());
-    image[24..32].copy_from_slice(&(64 * MIB).to_be_bytes());
-    image.into()
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! Uploads that are refused, in the order of the checks (contract 2.2), and what each refusal leaves: nothing.
 
-use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -429,7 +428,7 @@ async fn bytes_of_another_format_than_claimed_are_415() {
         // The reference service keeps the bytes and even serves them.
         assert_is_clean(&app, &id).await;
     }
-    let answer = app.client.put_file(&id, &[], full(qcow2(0))).await;
+    let answer = app.client.put_file(&id, &[], full(content::qcow2(0))).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
     app.finish().await;
 }
@@ -442,27 +441,20 @@ async fn qcow2_with_a_backing_file_is_415_whatever_the_claim() {
             .client
             .create(&json!({"disk_format": claim, "container_format": "bare"}))
             .await;
-        let answer = app.client.put_file(&id, &[], full(qcow2(512))).await;
+        let answer = app
+            .client
+            .put_file(&id, &[], full(content::qcow2(512)))
+            .await;
         assert_refused(
             &answer,
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Image failed safety checks",
         );
         assert_is_clean(&app, &id).await;
-        let answer = app.client.put_file(&id, &[], full(qcow2(0))).await;
+        let answer = app.client.put_file(&id, &[], full(content::qcow2(0))).await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
     }
     app.finish().await;
-}
-
-/// A qcow2 header whose backing file's name stands at `backing`; 0 is no backing file.
-fn qcow2(backing: u64) -> Bytes {
-    let mut image = vec![0; 64 * 1024];
-    image[..4].copy_from_slice(b"QFI\xfb");
-    image[4..8].copy_from_slice(&3_u32.to_be_bytes());
-    image[8..16].copy_from_slice(&backing.to_be_bytes());
-    image[24..32].copy_from_slice(&(64 * MIB).to_be_bytes());
-    image.into()
 }
 
 #[tokio::test]

@@ -16,3 +16,13 @@ pub fn slice(from: u64, length: u64) -> Bytes {
 pub fn bytes(length: u64) -> Bytes {
     slice(0, length)
 }
+
+/// The beginning of a qcow2 of a disk of 64 MiB whose backing file's name stands at `backing`; 0 is no backing file.
+pub fn qcow2(backing: u64) -> Bytes {
+    let mut image = vec![0; 64 * 1024];
+    image[..4].copy_from_slice(b"QFI\xfb");
+    image[4..8].copy_from_slice(&3_u32.to_be_bytes());
+    image[8..16].copy_from_slice(&backing.to_be_bytes());
+    image[24..32].copy_from_slice(&(64_u64 << 20).to_be_bytes());
+    image.into()
+}

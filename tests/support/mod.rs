@@ -26,6 +26,7 @@ pub mod servers;
 pub mod stage;
 pub mod store;
 pub mod tokens;
+pub mod told;
 pub mod upload;
 
 use std::io::Write;
