@@ -18,7 +18,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::retry::ErrorKind;
-use hyper_rustls::HttpsConnectorBuilder;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
 use rustls::ClientConfig;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -40,18 +40,22 @@ struct Limited {
 
 /// A transport with connections of its own.
 pub(super) fn transport(tls: ClientConfig, connect_timeout: Duration) -> SharedHttpClient {
+    SharedHttpClient::new(Transport {
+        pool: Arc::new(Pool::new(connector(tls, connect_timeout))),
+    })
+}
+
+/// Makes connections, plain and TLS.
+fn connector(tls: ClientConfig, connect_timeout: Duration) -> HttpsConnector<TcpConnector> {
     let mut connector = TcpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(connect_timeout));
-    let connector = HttpsConnectorBuilder::new()
+    HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(connector);
-    SharedHttpClient::new(Transport {
-        pool: Arc::new(Pool::new(connector)),
-    })
+        .wrap_connector(connector)
 }
 
 impl fmt::Debug for Transport {

@@ -103,15 +103,14 @@ impl Answer {
             pool,
             home,
         };
-        answer.give_back();
+        if answer.inner.is_end_stream() {
+            answer.give_back();
+        }
         answer
     }
 
-    /// Gives the connection back if the body has come to its end.
     fn give_back(&mut self) {
-        if self.inner.is_end_stream()
-            && let Some(connection) = self.connection.take()
-        {
+        if let Some(connection) = self.connection.take() {
             self.pool.put(&self.home, connection);
         }
     }
@@ -135,8 +134,10 @@ impl Body for Answer {
         }
         match &polled {
             Poll::Ready(Some(Err(_))) => this.connection = None,
-            Poll::Ready(_) => this.give_back(),
-            Poll::Pending => {}
+            // A body without a length says so only when it has ended.
+            Poll::Ready(None) => this.give_back(),
+            Poll::Ready(Some(Ok(_))) if this.inner.is_end_stream() => this.give_back(),
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         polled
     }

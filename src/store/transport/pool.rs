@@ -169,3 +169,6 @@ fn as_sent(request: &mut Request<SdkBody>) -> Result<(), Failure> {
     request.headers_mut().entry(header::HOST).or_insert(host);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
