@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::child::Server;
 use super::client::Client;
 use super::store::{Bucket, Embedded};
+use super::told::told;
 use super::{database, eventually};
 
 pub const SERVERS: usize = 3;
@@ -111,5 +112,12 @@ impl Site {
             (left.is_empty() && self.bucket.keys().await.len() == active).then_some(())
         })
         .await;
+    }
+
+    /// Has bucket and catalog compared by the command that operators have, data and counters included.
+    pub async fn assert_sound(&self) {
+        let everything = ["--verify", "--rate", "1GiB", "--min-age", "0s"];
+        let told = told(&self.config(0), "fsck", &everything).await;
+        told.assert_sound();
     }
 }
