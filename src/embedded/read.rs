@@ -1,11 +1,12 @@
 //! From the files of an object to the body of a response.
 //!
-//! Blocks are read on threads for blocking work, one ahead of the one being sent, into buffers that are handed to the
-//! connection without a copy. A slow client holds two blocks and no thread. A file that ends early is an error of the
-//! stream, which breaks the connection: a body is never short and clean.
+//! Blocks are read on threads for blocking work when the connection asks for them, into buffers that are handed to it
+//! without a copy. A slow client holds a block or two and no thread. A file that ends early is an error of the stream, which
+//! breaks the connection: a body is never short and clean.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::mem;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,9 +22,9 @@ use tokio::task::JoinHandle;
 use super::error::{blocking, storage};
 use super::index::Object;
 
-/// How much is read in one step: enough to make the hand-over to a thread cheap, little enough that thousands of slow
-/// clients can hold two.
-const BLOCK_BYTES: u64 = 64 * 1024;
+/// How much is read in one step: enough to make the hand-over to a thread cheap, little enough for thousands of slow
+/// clients, whose download through the API holds a piece of its own.
+const BLOCK_BYTES: u64 = 32 * 1024;
 
 /// Opens `range` of an object. The first block is read before this returns, so that trouble with the files is an
 /// answer and not a broken body.
@@ -34,11 +35,12 @@ pub(super) async fn open(object: Arc<Object>, range: Range<u64>) -> S3Result<Str
         range,
         current: None,
     };
-    let (blocks, first) = blocking(move || blocks.read().map_err(storage)).await?;
+    let block = blocks.buffer();
+    let (blocks, first) = blocking(move || blocks.read(block).map_err(storage)).await?;
     Ok(StreamingBlob::new(ObjectStream {
         remaining,
         first: Some(first),
-        reading: Some(blocks.read_ahead()),
+        next: Next::of(blocks),
     }))
 }
 
@@ -53,12 +55,16 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn read_ahead(self) -> JoinHandle<io::Result<(Self, Bytes)>> {
-        tokio::task::spawn_blocking(move || self.read())
+    /// Memory for the next block.
+    fn buffer(&self) -> Vec<u8> {
+        let bytes = BLOCK_BYTES.min(self.range.end - self.range.start);
+        Vec::with_capacity(bytes as usize)
     }
 
     /// Reads the next block; an empty one is the end.
-    fn read(mut self) -> io::Result<(Self, Bytes)> {
+    ///
+    /// `block` comes from who will let go of it: what each of many threads had allocated for others would be kept by each.
+    fn read(mut self, mut block: Vec<u8>) -> io::Result<(Self, Bytes)> {
         if self.range.is_empty() {
             return Ok((self, Bytes::new()));
         }
@@ -70,7 +76,6 @@ impl Blocks {
             }
         };
         let wanted = BLOCK_BYTES.min(end.min(self.range.end) - self.range.start);
-        let mut block = Vec::with_capacity(usize::try_from(wanted).map_err(io::Error::other)?);
         // Into the spare capacity, so that nothing is zeroed first.
         if file.take(wanted).read_to_end(&mut block)? as u64 != wanted {
             return Err(io::Error::new(
@@ -110,7 +115,26 @@ fn open_at(object: &Object, offset: u64) -> io::Result<(File, u64)> {
 struct ObjectStream {
     remaining: u64,
     first: Option<Bytes>,
-    reading: Option<JoinHandle<io::Result<(Blocks, Bytes)>>>,
+    next: Next,
+}
+
+/// The block that comes next.
+enum Next {
+    /// Nobody has asked for it.
+    Waiting(Blocks),
+    /// It is being read.
+    Reading(JoinHandle<io::Result<(Blocks, Bytes)>>),
+    /// There is none.
+    None,
+}
+
+impl Next {
+    fn of(blocks: Blocks) -> Self {
+        match blocks.range.is_empty() {
+            true => Self::None,
+            false => Self::Waiting(blocks),
+        }
+    }
 }
 
 impl ObjectStream {
@@ -118,24 +142,30 @@ impl ObjectStream {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
-        let Some(task) = &mut self.reading else {
-            return Poll::Ready(None);
+        let mut task = match mem::replace(&mut self.next, Next::None) {
+            Next::Waiting(blocks) => {
+                let block = blocks.buffer();
+                tokio::task::spawn_blocking(move || blocks.read(block))
+            }
+            Next::Reading(task) => task,
+            Next::None => return Poll::Ready(None),
         };
-        let read =
-            ready!(Pin::new(task).poll(cx)).unwrap_or_else(|panic| Err(io::Error::other(panic)));
-        self.reading = None;
-        Poll::Ready(match read {
-            Ok((blocks, block)) => {
-                if !blocks.range.is_empty() {
-                    self.reading = Some(blocks.read_ahead());
+        let Poll::Ready(read) = Pin::new(&mut task).poll(cx) else {
+            self.next = Next::Reading(task);
+            return Poll::Pending;
+        };
+        Poll::Ready(
+            match read.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+                Ok((blocks, block)) => {
+                    self.next = Next::of(blocks);
+                    Some(Ok(block))
                 }
-                Some(Ok(block))
-            }
-            Err(error) => {
-                tracing::error!(%error, "embedded store: a download broke off");
-                Some(Err(error))
-            }
-        })
+                Err(error) => {
+                    tracing::error!(%error, "embedded store: a download broke off");
+                    Some(Err(error))
+                }
+            },
+        )
     }
 }
 

@@ -210,7 +210,7 @@ async fn no_image_is_lost_or_stuck_when_servers_are_killed_at_any_moment() {
                     "round {round}: {id}"
                 );
                 // However long it goes on, what is kept is little.
-                if round % 4 > 0 {
+                if round % 8 > 0 {
                     let gone = site
                         .random_client()
                         .delete(&format!("/v2/images/{id}"))

@@ -13,7 +13,7 @@ use crate::support::store::{Embedded, Endpoint};
 use crate::support::upload::MIB;
 use crate::support::{content, eventually};
 
-const CLIENTS: u64 = 200;
+const CLIENTS: u64 = 400;
 
 /// What each may cost.
 const MOST: u64 = 256 * 1024;
@@ -77,10 +77,23 @@ fn configuration(dir: &Path, store: &Endpoint, server: &str) -> PathBuf {
     config
 }
 
+/// A configuration with the store inside.
+fn with_store_inside(dir: &Path) -> PathBuf {
+    let config = dir.join("embedded.toml");
+    let text = format!(
+        "auth = \"none\"\n[server]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"off\"\n[catalog]\npath = {:?}\n\
+         [embedded]\ndata_dir = {:?}\n[store.main]\nendpoint = \"embedded\"\n",
+        dir.join("embedded.sqlite"),
+        dir.join("embedded"),
+    );
+    std::fs::write(&config, text).unwrap();
+    config
+}
+
 /// The store is a process of its own. Each listener is looked at in a process that has taken no upload, and so has no
 /// memory to spare.
 #[tokio::test]
-async fn a_download_that_nobody_takes_holds_little_plain_and_over_tls() {
+async fn a_download_that_nobody_takes_holds_little() {
     let dir = tempfile::tempdir().unwrap();
     let embedded = Embedded::start().await;
     let store = embedded.endpoint();
@@ -114,5 +127,18 @@ async fn a_download_that_nobody_takes_holds_little_plain_and_over_tls() {
     })
     .await;
     assert!(each < MOST, "over TLS: {each}");
+    server.kill().await;
+
+    // The store's side of each download is in the same process.
+    let embedded = with_store_inside(dir.path());
+    let server = Server::start(&embedded).await;
+    let id = server.client.upload(content::bytes(SIZE)).await;
+    server.kill().await;
+    let server = Server::start(&embedded).await;
+    let each = cost(&server, async || {
+        begin(connection(server.client.addr).await, &id).await
+    })
+    .await;
+    assert!(each < MOST, "store inside: {each}");
     server.kill().await;
 }

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use super::pool::{Home, Pool};
 
 /// The most that is read from a store at once, bytes: what a client that stops taking its download holds, and little more.
-const BUFFER: usize = 96 * 1024;
+const BUFFER: usize = 80 * 1024;
 
 /// A connection as the connector makes it.
 pub(super) type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
