@@ -1,11 +1,11 @@
 //! From the files of an object to the body of a response.
 //!
-//! Blocks are read on threads for blocking work when the connection asks for them, into buffers that are handed to it
-//! without a copy. A slow client holds a block or two and no thread. A file that ends early is an error of the stream, which
+//! Blocks are read when the connection asks for them, into buffers that are handed to it without a copy: at once where the
+//! system has them in memory, else on a thread for blocking work. A slow client holds a block or two and no thread. A file that ends early is an error of the stream, which
 //! breaks the connection: a body is never short and clean.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, IoSliceMut, Read, Seek, SeekFrom};
 use std::mem;
 use std::ops::Range;
 use std::pin::Pin;
@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use rustix::io::{ReadWriteFlags, preadv2};
 use s3s::dto::StreamingBlob;
 use s3s::stream::{ByteStream, RemainingLength};
 use s3s::{S3Result, StdError};
@@ -50,8 +51,15 @@ struct Blocks {
     object: Arc<Object>,
     /// What is still to be read.
     range: Range<u64>,
-    /// The open file, positioned, and the offset in the object at which it ends.
-    current: Option<(File, u64)>,
+    /// The part that is being read.
+    current: Option<OpenPart>,
+}
+
+/// A file of an object.
+struct OpenPart {
+    file: File,
+    /// Offsets in the object at which it begins and ends.
+    range: Range<u64>,
 }
 
 impl Blocks {
@@ -61,6 +69,22 @@ impl Blocks {
         Vec::with_capacity(bytes as usize)
     }
 
+    /// The next block, if it can be had without waiting for a disk.
+    fn read_cached(&mut self) -> Option<Bytes> {
+        let part = self.current.as_ref()?;
+        let wanted = part.bytes_of(&self.range)?;
+        let mut block = vec![0; wanted];
+        let offset = self.range.start - part.range.start;
+        let into = &mut [IoSliceMut::new(&mut block)];
+        let read = preadv2(&part.file, into, offset, ReadWriteFlags::NOWAIT);
+        // Less, none, or a file system that cannot tell: read again, with patience and with errors.
+        if read.ok()? != wanted {
+            return None;
+        }
+        self.range.start += wanted as u64;
+        Some(block.into())
+    }
+
     /// Reads the next block; an empty one is the end.
     ///
     /// `block` comes from who will let go of it: what each of many threads had allocated for others would be kept by each.
@@ -68,41 +92,50 @@ impl Blocks {
         if self.range.is_empty() {
             return Ok((self, Bytes::new()));
         }
-        let (file, end) = match &mut self.current {
-            Some((file, end)) if self.range.start < *end => (file, *end),
-            current => {
-                let (file, end) = current.insert(open_at(&self.object, self.range.start)?);
-                (file, *end)
-            }
+        let part = match &mut self.current {
+            Some(part) if part.range.contains(&self.range.start) => part,
+            current => current.insert(open_at(&self.object, self.range.start)?),
         };
-        let wanted = BLOCK_BYTES.min(end.min(self.range.end) - self.range.start);
+        let wanted = part.bytes_of(&self.range).unwrap_or_default();
+        (part.file).seek(SeekFrom::Start(self.range.start - part.range.start))?;
         // Into the spare capacity, so that nothing is zeroed first.
-        if file.take(wanted).read_to_end(&mut block)? as u64 != wanted {
+        if (&part.file).take(wanted as u64).read_to_end(&mut block)? != wanted {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "a file of the store is too short",
             ));
         }
-        self.range.start += wanted;
+        self.range.start += wanted as u64;
         Ok((self, block.into()))
     }
 }
 
-/// Opens the part that holds the byte at `offset`, and positions it there.
-fn open_at(object: &Object, offset: u64) -> io::Result<(File, u64)> {
+impl OpenPart {
+    /// How many of these bytes are the next block; `None` when they begin in another part.
+    fn bytes_of(&self, range: &Range<u64>) -> Option<usize> {
+        let is_here = self.range.contains(&range.start);
+        let bytes = BLOCK_BYTES.min(self.range.end.min(range.end).checked_sub(range.start)?);
+        is_here.then_some(bytes as usize)
+    }
+}
+
+/// Opens the part that holds the byte at `offset`.
+fn open_at(object: &Object, offset: u64) -> io::Result<OpenPart> {
     let mut start = 0;
     for part in &object.manifest.parts {
         let end = start + part.size;
         if offset < end {
-            let mut file = File::open(object.dir.path().join(part.file_name()))?;
+            let file = File::open(object.dir.path().join(part.file_name()))?;
             if file.metadata()?.len() != part.size {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     "a file of the store has the wrong size",
                 ));
             }
-            file.seek(SeekFrom::Start(offset - start))?;
-            return Ok((file, end));
+            return Ok(OpenPart {
+                file,
+                range: start..end,
+            });
         }
         start = end;
     }
@@ -143,7 +176,11 @@ impl ObjectStream {
             return Poll::Ready(Some(Ok(first)));
         }
         let mut task = match mem::replace(&mut self.next, Next::None) {
-            Next::Waiting(blocks) => {
+            Next::Waiting(mut blocks) => {
+                if let Some(block) = blocks.read_cached() {
+                    self.next = Next::of(blocks);
+                    return Poll::Ready(Some(Ok(block)));
+                }
                 let block = blocks.buffer();
                 tokio::task::spawn_blocking(move || blocks.read(block))
             }
