@@ -1,5 +1,7 @@
 //! Records made again from what a store holds, for a catalog that was lost.
 
+use std::sync::Arc;
+
 use super::status::{self, Facts};
 use super::usage::{self, Delta};
 use super::{Catalog, Error, Result, images, rows};
@@ -46,8 +48,7 @@ impl Catalog {
             let image = rows::load(&mut tx, id).await?.ok_or(Error::Missing)?;
             let owner = image.owner.as_ref().map(ProjectId::as_str);
             usage::change(&mut tx, owner, Delta::of(&image)).await?;
-            this.commit(tx, id).await?;
-            Ok(())
+            this.commit_as(tx, id, Some(Arc::new(image))).await
         })
         .await
     }

@@ -166,7 +166,7 @@ async fn no_image_is_lost_or_stuck_when_servers_are_killed_at_any_moment() {
         return;
     };
     let pool = content::bytes(24 * 1024 * 1024);
-    let (mut images, mut made, mut accepted) = (Vec::new(), 0, 0);
+    let (mut images, mut accepted) = (Vec::new(), 0);
     for round in 0..rounds {
         let victim = site.servers.remove(fastrand::usize(..SERVERS));
         let clients =
@@ -221,9 +221,8 @@ async fn no_image_is_lost_or_stuck_when_servers_are_killed_at_any_moment() {
             }
             images.push(id.clone());
         }
-        made += trials.len();
     }
     site.until_settled(&images).await;
     site.assert_sound().await;
-    assert!(accepted >= rounds * 4 && made == rounds * 2 * SERVERS);
+    assert!(accepted >= rounds * 4);
 }
