@@ -193,8 +193,13 @@ impl Catalog {
         let db = db::Db::open(database).await?;
         let cache = Arc::new(cache::Cache::new(cache_entries, cache_bytes));
         let follower = db.feed().map(|feed| {
-            let follower = follower::Follower::start(feed, Arc::clone(&cache), &TaskTracker::new());
-            Arc::new(follower)
+            let (cache, metrics) = (Arc::clone(&cache), Arc::clone(&metrics));
+            Arc::new(follower::Follower::start(
+                feed,
+                cache,
+                metrics,
+                &TaskTracker::new(),
+            ))
         });
         Ok(Self {
             db: Arc::new(db),
@@ -248,6 +253,9 @@ impl Catalog {
         tx.announce(id.as_str()).await?;
         let turn = self.cache.begin_write(id);
         let committed = tx.commit().await;
+        if let (Err(_), Some(follower)) = (&committed, &self.follower) {
+            follower.doubt();
+        }
         // Where others write, one of them may have done so since the commit.
         let is_known = committed.is_ok() && self.follower.is_none();
         self.cache.written(turn, id, image.filter(|_| is_known));

@@ -2,8 +2,10 @@
 //!
 //! Coherent within the process: a writer raises `epoch` after its commit and then puts the new record (or removes the
 //! old one); a reader that filled from SQL keeps its record only if no write ended since it began to read. So a record
-//! read before a write can never replace the one that the write left. Two who write one image may come here in another
-//! order than they committed in, so each takes its turn within its transaction, and only the last keeps its record.
+//! read before a write can never replace the one that the write left. From before its commit to the end of a write nothing
+//! is kept of its image: who has found the change in the database by another way must not find the old record here. Two who
+//! write one image may come here in another order than they committed in, so each takes its turn within its transaction,
+//! and only the last keeps its record.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -32,18 +34,30 @@ const LARGEST: u64 = 8;
 pub(super) struct Cache {
     records: DashMap<ImageId, Arc<Image>>,
     epoch: AtomicU64,
-    turns: Box<[AtomicU64]>,
+    turns: Box<[Turns]>,
     entries: usize,
     bytes: u64,
     /// What the records take together, and those that are about to be kept.
     held: AtomicU64,
 }
 
+/// Writes of the images that share a counter.
+#[derive(Default)]
+struct Turns {
+    begun: AtomicU64,
+    under_way: AtomicU64,
+}
+
 /// The place of a write among those of its image.
-#[derive(Clone, Copy)]
-pub(super) struct Turn {
-    counter: usize,
+pub(super) struct Turn<'a> {
+    turns: &'a Turns,
     number: u64,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.turns.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The moment a read began; see [`Cache::fill`].
@@ -56,7 +70,7 @@ impl Cache {
         Self {
             records: DashMap::new(),
             epoch: AtomicU64::new(0),
-            turns: (0..TURNS).map(|_| AtomicU64::new(0)).collect(),
+            turns: (0..TURNS).map(|_| Turns::default()).collect(),
             entries,
             bytes,
             held: AtomicU64::new(0),
@@ -77,7 +91,9 @@ impl Cache {
             return;
         }
         if let Entry::Vacant(vacant) = self.records.entry(image.id.clone())
-            // Checked under the entry's lock: a writer raises the epoch first and takes this lock second.
+            // Checked under the entry's lock: a writer says so first and takes this lock second, when it begins and when it
+            // ends.
+            && self.turns(&image.id).under_way.load(Ordering::SeqCst) == 0
             && self.epoch.load(Ordering::SeqCst) == begun.0
         {
             vacant.insert(Arc::clone(image));
@@ -86,20 +102,29 @@ impl Cache {
         }
     }
 
-    /// Takes the turn of a write, while its transaction keeps all others from its image.
-    pub(super) fn begin_write(&self, id: &ImageId) -> Turn {
-        let counter = self.records.hasher().hash_one(id) as usize % TURNS;
-        let number = self.turns[counter].fetch_add(1, Ordering::SeqCst) + 1;
-        Turn { counter, number }
+    /// Takes the turn of a write, while its transaction keeps all others from its image, and before its commit.
+    pub(super) fn begin_write(&self, id: &ImageId) -> Turn<'_> {
+        let turns = self.turns(id);
+        turns.under_way.fetch_add(1, Ordering::SeqCst);
+        let number = turns.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let turn = Turn { turns, number };
+        if let Some((_, before)) = self.records.remove(id) {
+            self.release(&before);
+        }
+        turn
+    }
+
+    fn turns(&self, id: &ImageId) -> &Turns {
+        &self.turns[self.records.hasher().hash_one(id) as usize % TURNS]
     }
 
     /// The record as a write left it; `None` when it is gone or its state is unknown.
-    pub(super) fn written(&self, turn: Turn, id: &ImageId, image: Option<Arc<Image>>) {
+    pub(super) fn written(&self, turn: Turn<'_>, id: &ImageId, image: Option<Arc<Image>>) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         let image = image.filter(|image| self.reserve(image));
         let entry = self.records.entry(id.clone());
         // Asked under the entry's lock: who writes later takes its turn first and this lock second.
-        let is_last = self.turns[turn.counter].load(Ordering::SeqCst) == turn.number;
+        let is_last = turn.turns.begun.load(Ordering::SeqCst) == turn.number;
         let (kept, late) = if is_last {
             (image, None)
         } else {
@@ -193,6 +218,20 @@ mod tests {
         cache.written(cache.begin_write(&old.id), &old.id, None);
         cache.fill(begun, &old);
         assert!(cache.get(&old.id).is_none());
+        cache.fill(cache.begin_read(), &old);
+        assert!(cache.get(&old.id).is_some());
+    }
+
+    #[test]
+    fn nothing_is_kept_while_a_write_is_under_way() {
+        let cache = Cache::new(8, 1 << 20);
+        let old = image(1);
+        cache.fill(cache.begin_read(), &old);
+        let turn = cache.begin_write(&old.id);
+        assert!(cache.get(&old.id).is_none());
+        cache.fill(cache.begin_read(), &old);
+        assert!(cache.get(&old.id).is_none(), "it may be the old one");
+        drop(turn);
         cache.fill(cache.begin_read(), &old);
         assert!(cache.get(&old.id).is_some());
     }

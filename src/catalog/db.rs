@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use postgres::DatabaseProbe;
 #[cfg(test)]
 pub(super) use postgres::new_schema;
-pub(super) use postgres::{Feed, News};
+pub(super) use postgres::{Answer, Feed, News};
 pub(super) use statement::{Builder, Row, Value, query};
 pub(super) use words::Words;
 
@@ -94,9 +94,19 @@ impl Db {
     /// Begins a transaction that writes. What it has read stays true to its end where there is one writer; elsewhere it
     /// locks the rows that decide ([`statement::Query::locking`]), always in the order image, upload, usage.
     pub(super) async fn write(&self) -> Result<WriteTx> {
+        self.begin(Durability::OnDisk).await
+    }
+
+    /// The same, of what costs nothing when a power cut takes it back: no caller was told of it, or it is found out and done
+    /// again. The commit does not wait for the disk; it is there before any later one is.
+    pub(super) async fn write_soon(&self) -> Result<WriteTx> {
+        self.begin(Durability::Soon).await
+    }
+
+    async fn begin(&self, durability: Durability) -> Result<WriteTx> {
         Ok(WriteTx(match &self.pools {
-            Pools::Sqlite(pools) => Connection::Sqlite(pools.write().await?),
-            Pools::Postgres(pool) => Connection::Postgres(pool.write().await?),
+            Pools::Sqlite(pools) => Connection::Sqlite(pools.write(durability).await?),
+            Pools::Postgres(pool) => Connection::Postgres(pool.write(durability).await?),
         }))
     }
 
@@ -133,6 +143,15 @@ impl Db {
             Pools::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// When a commit is safe from a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    /// When it is answered.
+    OnDisk,
+    /// With the next one that is, or within a second or so.
+    Soon,
 }
 
 /// A connection in use.

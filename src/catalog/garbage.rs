@@ -139,7 +139,7 @@ impl Catalog {
         let this = self.clone();
         let items: Vec<Garbage> = items.iter().copied().cloned().collect();
         self.detached(async move {
-            let mut tx = this.db.write().await?;
+            let mut tx = this.db.write_soon().await?;
             for item in &items {
                 query(statement)
                     .bind(time)

@@ -4,6 +4,9 @@
 //! begin ─▶ (note_multipart, renew, reserve)* ─▶ intend ─▶ finish      image active
 //!    └──────────────── roll_back ──────────────────┘                  image queued, bytes in the garbage list
 //! ```
+//! What is done before the intent does not wait for the disk: lost in a power cut, the upload is lost as well, and nothing was
+//! published. The intent is on the disk before that, and what came before it too.
+//!
 //! A row exists as long as an attempt does. Its lease says that somebody works on it; a row whose lease ran out, or
 //! whose process is gone, belongs to whoever finds it.
 
@@ -114,7 +117,7 @@ impl Catalog {
         let this = self.clone();
         self.detached(async move {
             let lease = this.leases.begin(&new.attempt, new.lease);
-            let mut tx = this.db.write().await?;
+            let mut tx = this.db.write_soon().await?;
             let image = rows::lock(&mut tx, &new.image).await?.ok_or(Error::Missing)?;
             judge(&image)?;
             image.status.check_transition(Status::Saving)?;
@@ -152,7 +155,7 @@ impl Catalog {
     pub(crate) async fn renew_lease(&self, attempt: &AttemptId, lease: Duration) -> Result<()> {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
-            let mut tx = this.db.write().await?;
+            let mut tx = this.db.write_soon().await?;
             let mut row = Builder::new("UPDATE uploads SET lease_until = ");
             push_lease_end(&mut row, &tx, lease);
             row.push(" WHERE attempt_id = ").push_bind(attempt.as_str());
@@ -182,7 +185,7 @@ impl Catalog {
     ) -> Result<Reserved> {
         let (this, attempt) = (self.clone(), attempt.clone());
         self.detached(async move {
-            let mut tx = this.db.write().await?;
+            let mut tx = this.db.write_soon().await?;
             let (owner, usage) = this.set_reserved(&mut tx, &attempt, bytes).await?;
             let owner = owner.as_deref();
             if let Err(full) = limits.check_bytes(owner, usage, bytes) {
@@ -209,7 +212,7 @@ impl Catalog {
     pub(crate) async fn note_multipart(&self, attempt: &AttemptId, upload_id: &str) -> Result<()> {
         let (this, attempt, upload_id) = (self.clone(), attempt.clone(), upload_id.to_owned());
         self.detached(async move {
-            let mut tx = this.db.write().await?;
+            let mut tx = this.db.write_soon().await?;
             let noted =
                 query("UPDATE uploads SET upload_id = $1 WHERE attempt_id = $2 AND node = $3")
                     .bind(upload_id)

@@ -56,6 +56,7 @@ pub(crate) struct Metrics {
     memory_in_use: Gauge,
     cache_hits: Counter,
     cache_misses: Counter,
+    catalog_alone: Gauge,
     recoveries: Family<Recovery, Counter>,
     reaped_uploads: Family<ByStore, Counter>,
     job_runs: Family<JobRun, Counter>,
@@ -100,6 +101,7 @@ impl Metrics {
             memory_in_use: Gauge::default(),
             cache_hits: Counter::default(),
             cache_misses: Counter::default(),
+            catalog_alone: Gauge::default(),
             recoveries: Family::default(),
             reaped_uploads: Family::default(),
             job_runs: Family::default(),
@@ -191,6 +193,11 @@ impl Metrics {
             "cache_misses",
             "Image records read from the database",
             self.cache_misses.clone(),
+        );
+        registry.register(
+            "catalog_alone",
+            "Whether records in memory are given out without a question to the database that others write too",
+            self.catalog_alone.clone(),
         );
         registry.register(
             "recoveries",
@@ -382,6 +389,11 @@ impl Metrics {
     /// Counts an image record found in memory.
     pub(crate) fn cache_hit(&self) {
         self.cache_hits.inc();
+    }
+
+    /// Says whether this process is alone on a database that others could write.
+    pub(crate) fn set_is_alone(&self, is_alone: bool) {
+        self.catalog_alone.set(i64::from(is_alone));
     }
 
     /// Counts an image record that had to be read from the database.

@@ -8,6 +8,7 @@
 mod support;
 
 mod actions;
+mod alone;
 mod catalog_copy;
 mod connections;
 mod cors;

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,14 +17,16 @@ use sqlx::postgres::{
 use sqlx::{Postgres, Transaction};
 
 use super::statement::{Query, migration_fault, query};
-use super::{Value, Words};
+use super::{Durability, Value, Words};
 use crate::catalog::{Error, Result};
 use crate::config::Secret;
 
 mod feed;
+mod memory_lease;
 mod probe;
 
-pub(in crate::catalog) use feed::{Feed, News};
+pub(in crate::catalog) use feed::{Answer, Feed, News};
+use memory_lease::{HOLDER, MemoryLease};
 pub(crate) use probe::DatabaseProbe;
 
 /// Connections of one process. More only queue within the database: a statement takes a fraction of a millisecond.
@@ -46,10 +49,21 @@ const COMMIT_LOOK: Duration = Duration::from_secs(10);
 const COMMIT_LOOK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Begins to write, whatever the site has set as its defaults: rows that decide are locked, and read again after a wait. A
-/// process that stops or is cut off in between keeps others from its rows no longer than a statement may take.
-const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-    SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '20s'; \
-    SET LOCAL idle_in_transaction_session_timeout = '20s'";
+/// process that stops or is cut off in between keeps others from its rows no longer than a statement may take. The transaction
+/// has its number from the start, by which others can wait for its end.
+macro_rules! begin_to_write {
+    ($more:literal) => {
+        concat!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+             SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '20s'; \
+             SET LOCAL idle_in_transaction_session_timeout = '20s'; ",
+            $more,
+            "SELECT pg_current_xact_id()"
+        )
+    };
+}
+const WRITE: &str = begin_to_write!("");
+const WRITE_SOON: &str = begin_to_write!("SET LOCAL synchronous_commit = off; ");
 
 /// Begins to read what one moment had.
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
@@ -79,6 +93,7 @@ pub(super) struct Pool {
     connections: PgPool,
     /// By which the database knows this process from the others.
     name: String,
+    lease: Arc<MemoryLease>,
     /// What it was found to be when it was opened.
     pub(super) probe: DatabaseProbe,
 }
@@ -86,10 +101,11 @@ pub(super) struct Pool {
 impl Pool {
     /// Connects, and brings the tables up to date.
     pub(super) async fn open(url: &Secret) -> anyhow::Result<Self> {
-        let name = format!("{APPLICATION}{:08x}", fastrand::u32(..));
+        let name = format!("{APPLICATION}{:016x}", fastrand::u64(..));
         let options = PgConnectOptions::from_str(url.expose())
             .context("catalog.url is not the URL of a PostgreSQL database")?
             .application_name(&name);
+        let lease = Arc::new(MemoryLease::new(&name, options.clone()));
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(CONNECT_TIMEOUT)
@@ -120,6 +136,7 @@ impl Pool {
         Ok(Self {
             connections,
             name,
+            lease,
             probe,
         })
     }
@@ -128,6 +145,7 @@ impl Pool {
         Ok(Connection {
             with: With::Pooled(self.connections.acquire().await?),
             pool: self.connections.clone(),
+            lease: Arc::clone(&self.lease),
             announced: None,
         })
     }
@@ -136,8 +154,12 @@ impl Pool {
         self.begin(SNAPSHOT).await
     }
 
-    pub(super) async fn write(&self) -> Result<Connection> {
-        self.begin(WRITE).await
+    pub(super) async fn write(&self, durability: Durability) -> Result<Connection> {
+        self.begin(match durability {
+            Durability::OnDisk => WRITE,
+            Durability::Soon => WRITE_SOON,
+        })
+        .await
     }
 
     async fn begin(&self, how: &'static str) -> Result<Connection> {
@@ -145,6 +167,7 @@ impl Pool {
         Ok(Connection {
             with: With::Transaction(tx),
             pool: self.connections.clone(),
+            lease: Arc::clone(&self.lease),
             announced: None,
         })
     }
@@ -159,10 +182,11 @@ impl Pool {
     }
 
     pub(super) fn feed(&self) -> Feed {
-        Feed::new(self.connections.clone())
+        Feed::new(self.connections.clone(), Arc::clone(&self.lease))
     }
 
     pub(super) async fn close(&self) {
+        self.lease.release(&self.connections).await;
         let _ = tokio::time::timeout(SIGN_TIMEOUT, self.connections.close()).await;
     }
 }
@@ -202,6 +226,11 @@ fn migrations() -> Migrator {
             "locations by key",
             include_str!("../migrations/postgres/0002_locations_by_key.sql"),
         ),
+        (
+            3,
+            "memory lease",
+            include_str!("../migrations/postgres/0003_memory_lease.sql"),
+        ),
     ]);
     migrator.set_locking(false);
     migrator
@@ -211,6 +240,7 @@ fn migrations() -> Migrator {
 pub(in crate::catalog) struct Connection {
     with: With,
     pool: PgPool,
+    lease: Arc<MemoryLease>,
     /// The last thing that was announced in the transaction.
     announced: Option<Announced>,
 }
@@ -236,11 +266,12 @@ impl Connection {
         }
     }
 
-    /// Leaves word for the feeds of all processes; it is seen by whoever sees the rest of the transaction.
+    /// Leaves word for the feeds of all processes; it is seen by whoever sees the rest of the transaction. A process that does
+    /// not ask is waited for.
     pub(super) async fn announce(&mut self, image: &str) -> Result<()> {
         let announced = query(
             "INSERT INTO changes (image_id) VALUES ($1) \
-             RETURNING CAST(xid AS TEXT) AS xid, CAST(at AS TEXT) AS at",
+             RETURNING CAST(xid AS TEXT) AS xid, CAST(at AS TEXT) AS at, (SELECT holder FROM memory_lease) AS holder",
         )
         .bind(image);
         let row = fetch_optional(self, announced).await?;
@@ -250,6 +281,13 @@ impl Connection {
             image: image.to_owned(),
             at: sqlx::Row::try_get(&row, "at")?,
         });
+        let mut holder: Option<String> = sqlx::Row::try_get(&row, "holder")?;
+        while let Some(other) = holder.filter(|holder| !self.lease.is_ours(holder)) {
+            self.lease.end(&other).await?;
+            let row = fetch_optional(self, query(HOLDER)).await?;
+            let row = row.ok_or(sqlx::Error::RowNotFound)?;
+            holder = sqlx::Row::try_get(&row, "holder")?;
+        }
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use sqlx::sqlite::{
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::statement::{Query, migration_fault};
-use super::{Value, Words};
+use super::{Durability, Value, Words};
 use crate::catalog::Result;
 
 /// Readers see the last commit while a writer works (WAL); four keep two cores busy.
@@ -65,7 +65,7 @@ impl Pools {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // An answered upload must survive a power cut: every commit reaches the disk.
+            // An answered upload must survive a power cut.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .pragma("cache_size", format!("-{PAGES_KIB}"))
@@ -103,9 +103,13 @@ impl Pools {
         Ok(Connection::Transaction(self.readers.begin().await?))
     }
 
-    /// Holds the write lock from its first statement.
-    pub(super) async fn write(&self) -> Result<Connection> {
-        let tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+    /// Holds the write lock from its first statement. In WAL a commit that syncs takes those before it to the disk as well.
+    pub(super) async fn write(&self, durability: Durability) -> Result<Connection> {
+        let begin = match durability {
+            Durability::OnDisk => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+            Durability::Soon => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+        };
+        let tx = self.writer.begin_with(begin).await?;
         Ok(Connection::Transaction(tx))
     }
 

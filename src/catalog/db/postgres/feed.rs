@@ -4,12 +4,17 @@
 //! that the question before could not see yet, by comparing snapshots: none is missed and none comes twice, in whatever order
 //! they were begun and committed, and nobody waits for anybody's lock.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
 use sqlx::{Postgres, Row};
+use tokio::time::Instant;
 
+use super::memory_lease::{MemoryLease, TRUST};
 use super::timely;
-use crate::catalog::Result;
+use crate::catalog::{Error, Result};
 use crate::image::{ImageId, Micros};
 
 /// Rows are kept for so long. Who has not asked for [`GAP`] takes nothing it remembers for true.
@@ -19,6 +24,12 @@ const GAP: Micros = 60 * 1_000_000;
 /// How often old rows are removed.
 const PRUNE_EVERY: Micros = 60 * 1_000_000;
 
+/// How long nobody has to ask before this process does, and looks whether it is alone.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// How soon it asks again when it waits for those who were not told that it is alone.
+const SOON: Duration = Duration::from_millis(20);
+
 /// The backend of the question before is looked for because a crash of the database ends them all, and gives numbers of
 /// transactions out again that the question before may have seen begin.
 const CHANGES: &str = "\
@@ -27,6 +38,7 @@ const CHANGES: &str = "\
     CAST(pg_current_snapshot() AS TEXT) AS snapshot, \
     CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS at, \
     substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline, \
+    (SELECT holder FROM memory_lease WHERE NOT is_revoked) AS holder, \
     (SELECT string_agg(image_id, ',') FROM changes \
        WHERE xid >= pg_snapshot_xmin(CAST($1 AS pg_snapshot)) \
          AND NOT pg_visible_in_snapshot(xid, CAST($1 AS pg_snapshot))) AS images";
@@ -40,6 +52,29 @@ pub(in crate::catalog) struct Feed {
     connection: Option<PoolConnection<Postgres>>,
     asked: Option<Asked>,
     pruned_at: Micros,
+    lease: Arc<MemoryLease>,
+    standing: Standing,
+    tried_at: Option<Instant>,
+}
+
+/// How this process stands to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Others may write.
+    Among,
+    /// The lease is taken. Transactions with lower numbers than this may have looked before that, and end by and by.
+    Taken(Option<u64>),
+    /// Nobody else writes before the lease is revoked.
+    Alone,
+}
+
+/// What a question has told.
+#[derive(Debug)]
+pub(in crate::catalog) struct Answer {
+    /// What has changed.
+    pub news: News,
+    /// How long nothing else changes without this process, from before the question.
+    pub trust: Option<Duration>,
 }
 
 /// What is known since the last question.
@@ -62,20 +97,37 @@ pub(in crate::catalog) enum News {
 }
 
 impl Feed {
-    pub(super) fn new(pool: PgPool) -> Self {
+    pub(super) fn new(pool: PgPool, lease: Arc<MemoryLease>) -> Self {
         Self {
             pool,
+            lease,
+            standing: Standing::Among,
+            tried_at: None,
             connection: None,
             asked: None,
             pruned_at: 0,
         }
     }
 
+    /// How long to wait for somebody who wants to know before the next question.
+    pub(in crate::catalog) fn pause(&self) -> Duration {
+        match self.standing {
+            Standing::Among => IDLE,
+            Standing::Taken(_) => SOON,
+            Standing::Alone => TRUST / 3,
+        }
+    }
+
+    /// A transaction of this process may still be under way: nothing is trusted before it has ended.
+    pub(in crate::catalog) fn doubt(&mut self) {
+        self.standing = Standing::Among;
+    }
+
     /// Asks. The answer holds every commit that was answered before the question began.
     ///
     /// # Errors
-    /// [`crate::catalog::Error::Unavailable`]; also by a standby, which does not know the last commits.
-    pub(in crate::catalog) async fn ask(&mut self) -> Result<News> {
+    /// [`Error::Unavailable`]; also by a standby, which does not know the last commits.
+    pub(in crate::catalog) async fn ask(&mut self) -> Result<Answer> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => timely(self.pool.acquire()).await?,
@@ -88,7 +140,7 @@ impl Feed {
         let row = timely(question.fetch_one(&mut *connection))
             .await
             // What was not answered is not asked for again over this connection.
-            .inspect_err(|_| self.asked = None)?;
+            .inspect_err(|_| (self.asked, self.standing) = (None, Standing::Among))?;
         let asked = Asked {
             pid: row.try_get("pid")?,
             began: row.try_get("began")?,
@@ -108,13 +160,51 @@ impl Feed {
         } else {
             News::Unknown
         };
+        let holder: Option<&str> = row.try_get("holder")?;
+        let holds = is_next && holder.is_some_and(|holder| self.lease.is_ours(holder));
+        self.stand(&mut connection, holds, &asked.snapshot).await?;
         if asked.at - self.pruned_at >= PRUNE_EVERY {
             self.pruned_at = asked.at;
             prune(&mut connection).await?;
         }
         self.asked = Some(asked);
         self.connection = Some(connection);
-        Ok(news)
+        let trust = (self.standing == Standing::Alone).then_some(TRUST);
+        Ok(Answer { news, trust })
+    }
+
+    /// Finds out how this process stands, when a question has told whether it holds the lease, and takes the lease when it
+    /// seems to be alone.
+    async fn stand(
+        &mut self,
+        connection: &mut PoolConnection<Postgres>,
+        holds: bool,
+        snapshot: &str,
+    ) -> Result<()> {
+        let (oldest, next) = bounds(snapshot)?;
+        self.standing = match self.standing {
+            Standing::Among | Standing::Taken(None) if holds => Standing::Taken(Some(next)),
+            Standing::Taken(Some(before)) if holds && oldest < before => self.standing,
+            Standing::Taken(_) | Standing::Alone if holds => Standing::Alone,
+            _ => Standing::Among,
+        };
+        let is_due = self.tried_at.is_none_or(|tried| tried.elapsed() >= IDLE);
+        if self.standing == Standing::Among && is_due {
+            self.tried_at = Some(Instant::now());
+            if self.lease.take(connection).await? {
+                self.standing = Standing::Taken(None);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The lowest number of a transaction under way, and the lowest that no transaction has had, as a snapshot tells them.
+fn bounds(snapshot: &str) -> Result<(u64, u64)> {
+    let mut numbers = snapshot.split(':').map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(oldest)), Some(Ok(next))) => Ok((oldest, next)),
+        _ => Err(Error::Other(format!("not a snapshot: {snapshot}").into())),
     }
 }
 
