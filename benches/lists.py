@@ -2,6 +2,7 @@
 """How long a page of 100 images takes, out of catalogs of different sizes, and how much memory the server has.
 
     benches/lists.py [IMAGES...]      1000 100000 1000000 when none is given; a million takes minutes to make, once
+    benches/lists.py postgres [IMAGES...]     the same in a PostgreSQL that is started for it, filled by `oriel catalog copy`; needs psql
     benches/lists.py rate             how many lists of 100 out of 300 images a second, by wrk
 
 Needs the release build. Catalogs are made under target/bench/lists and kept there: the server makes the tables, then this
@@ -99,16 +100,38 @@ def fill(path, count):
     database.close()
 
 
+def postgres(command):
+    """Starts or stops a PostgreSQL that waits for the disk; the start gives its URL."""
+    script, environment = ROOT / "tests" / "postgres" / "postgres.sh", {**os.environ, "ORIEL_POSTGRES_FSYNC": "on"}
+    subprocess.run([script, command], env=environment, check=True, capture_output=True)
+    if command == "start":
+        out = subprocess.run([script, "env"], env=environment, check=True, capture_output=True, text=True).stdout
+        return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)["POSTGRES_URL"]
+
+
+def copy_to(url, count):
+    """The catalog of so many images in a database of its own; gives its URL."""
+    began, own = time.monotonic(), url.rsplit("/", 1)[0] + f"/lists{count}"
+    subprocess.run(["psql", "-q", url, "-c", f"CREATE DATABASE lists{count}"], check=True)
+    source = HOME / str(count) / "catalog.sqlite"
+    subprocess.run([ORIEL, "catalog", "copy", "--from", source, "--to", own], check=True, stdout=sys.stderr)
+    print(f"{count} images copied in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    # As the database does by itself within a minute or so.
+    subprocess.run(["psql", "-q", own, "-c", "VACUUM ANALYZE"], check=True)
+    return own
+
+
 class Server:
-    def __init__(self, folder):
+    def __init__(self, folder, url=None):
         tokens = "".join(
             f'[[token]]\nname = "{name}"\nsha256 = "{hashlib.sha256(name.encode()).hexdigest()}"\nuser_id = "u"\n'
             f'project_id = "{project}"\nroles = ["{role}"]\n' for name, (project, role) in TOKENS.items())
         (folder / "tokens.toml").write_text(tokens)
         config = folder / "oriel.toml"
+        catalog = f'url = "{url}"' if url else f'path = "{folder}/catalog.sqlite"'
         config.write_text(
             f'auth = "tokens"\n[tokens]\nfile = "{folder}/tokens.toml"\n[server]\nlisten = "127.0.0.1:0"\n[metrics]\nlisten = "off"\n'
-            f'[catalog]\npath = "{folder}/catalog.sqlite"\n[embedded]\ndata_dir = "{folder}/store"\n[store.main]\nendpoint = "embedded"\n')
+            f'[catalog]\n{catalog}\n[embedded]\ndata_dir = "{folder}/store"\n[store.main]\nendpoint = "embedded"\n')
         log = folder / "log"
         with log.open("w") as stderr:
             self.process = subprocess.Popen([ORIEL, "serve", "--config", config], stderr=stderr)
@@ -182,7 +205,7 @@ def cases(server, count):
             yield who, name, page + query
 
 
-def measure(count):
+def measure(count, url=None):
     folder = HOME / str(count)
     catalog = folder / "catalog.sqlite"
     if not (folder / "done").exists():
@@ -193,7 +216,7 @@ def measure(count):
         fill(catalog, count)
         print(f"{count} images made in {time.monotonic() - began:.0f} s", file=sys.stderr)
         (folder / "done").touch()
-    server = Server(folder)
+    server = Server(folder, url and copy_to(url, count))
     before, results = server.rss_mib(), {}
     for who, name, path in cases(server, count):
         times, found = [], 0
@@ -243,13 +266,21 @@ def main():
     if sys.argv[1:] == ["rate"]:
         rate()
         return
-    counts = [int(text) for text in sys.argv[1:]] or [1_000, 100_000, 1_000_000]
-    measured = {count: measure(count) for count in counts}
+    is_postgres = sys.argv[1:2] == ["postgres"]
+    counts = [int(text) for text in sys.argv[1 + is_postgres:]] or [1_000, 100_000, 1_000_000]
+    try:
+        url = postgres("start") if is_postgres else None
+        measured = {count: measure(count, url) for count in counts}
+    finally:
+        if is_postgres:
+            postgres("stop")
     print("| caller | list of 100 | " + " | ".join(f"{count:,}: p50, p99 ms (found)" for count in counts) + " |")
     print("| --- | --- |" + " --- |" * len(counts))
     for who, name in measured[counts[0]][0]:
         cells = [measured[count][0][who, name] for count in counts]
         print(f"| {who} | {name} | " + " | ".join(f"{p50:.1f}, {p99:.1f} ({found})" for p50, p99, found in cells) + " |")
+    if is_postgres:
+        return
     print()
     print("| images | database MiB | resident MiB at the start | after all lists |\n| --- | --- | --- | --- |")
     for count, (_, before, after) in measured.items():

@@ -174,7 +174,8 @@ impl Connection {
 pub(super) struct WriteTx(Connection);
 
 impl WriteTx {
-    /// Tells the other processes, with the commit, that an image is no longer what they may remember.
+    /// Tells the other processes, with the commit, that an image is no longer what they may remember. Again of the same image
+    /// it does nothing.
     pub(super) async fn announce(&mut self, image: &str) -> Result<()> {
         match &mut self.0 {
             Connection::Sqlite(_) => Ok(()),

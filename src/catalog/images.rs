@@ -88,6 +88,8 @@ impl Catalog {
             let mut tx = this.db.write().await?;
             insert(&mut tx, &image).await?;
             let owner = image.owner.as_ref().map(ProjectId::as_str);
+            tx.announce(image.id.as_str()).await?;
+            // Last: all of the project's transactions wait for each other here.
             let usage = usage::change(&mut tx, owner, Delta::IMAGE).await?;
             limits.check_images(owner, usage)?;
             let image = Arc::new(image);

@@ -138,6 +138,8 @@ impl Catalog {
             row.push(", ").push_bind(reserve).push(", ");
             push_lease_end(&mut row, &tx, new.lease).push(")");
             row.build().execute(&mut tx).await?;
+            tx.announce(new.image.as_str()).await?;
+            // Last: all of the project's transactions wait for each other here.
             let usage = usage::change(&mut tx, owner, Delta::upload(reserve)).await?;
             new.limits.check_bytes(owner, usage, new.reserve)?;
             new.limits.check_uploading(owner, usage)?;
@@ -188,6 +190,9 @@ impl Catalog {
             let mut tx = this.db.write_soon().await?;
             let (owner, usage) = this.set_reserved(&mut tx, &attempt, bytes).await?;
             let owner = owner.as_deref();
+            let Some(usage) = usage else {
+                return Ok(Reserved::Bytes(bytes));
+            };
             if let Err(full) = limits.check_bytes(owner, usage, bytes) {
                 let waits = has_later(&mut tx, owner, &attempt).await?;
                 return if waits {
@@ -247,20 +252,24 @@ impl Catalog {
             let mut tx = this.db.write().await?;
             let size = intent.facts.size;
             let (owner, usage) = this.set_reserved(&mut tx, &attempt, size).await?;
-            limits.check_bytes(owner.as_deref(), usage, size)?;
-            let row =
-                query("UPDATE uploads SET intent = $1 WHERE attempt_id = $2 RETURNING image_id")
-                    .bind(text)
-                    .bind(attempt.as_str())
-                    .fetch_one(&mut tx)
-                    .await?;
-            let image: String = row.get("image_id")?;
-            let alive = query("SELECT 1 FROM images WHERE id = $1 AND status = 'saving'")
-                .bind(image)
-                .fetch_optional(&mut tx)
-                .await?;
+            if let Some(usage) = usage {
+                limits.check_bytes(owner.as_deref(), usage, size)?;
+            }
+            let row = query(
+                "UPDATE uploads SET intent = $1 WHERE attempt_id = $2 RETURNING \
+                 (SELECT status FROM images WHERE id = uploads.image_id) AS status",
+            )
+            .bind(text)
+            .bind(attempt.as_str())
+            .fetch_one(&mut tx)
+            .await?;
+            let status: Option<String> = row.get("status")?;
             tx.commit().await?;
-            alive.map(drop).ok_or(Error::Missing)
+            if status.as_deref() == Some(Status::Saving.as_str()) {
+                Ok(())
+            } else {
+                Err(Error::Missing)
+            }
         })
         .await
     }
@@ -285,7 +294,7 @@ impl Catalog {
             let Intent { facts, judged_as } = intent;
             let (from, to) = (Status::Saving, Status::Active);
             status::change(&mut tx, &upload.image, from, to, Facts::Set(&facts)).await?;
-            let image = rows::load(&mut tx, &upload.image)
+            let mut image = rows::load(&mut tx, &upload.image)
                 .await?
                 .ok_or(Error::Missing)?;
             if judged_as.is_some_and(|formats| formats != Formats::of(&image)) {
@@ -297,8 +306,9 @@ impl Catalog {
                 etag,
             };
             images::insert_location(&mut tx, &upload.image, &location).await?;
-            let image = rows::load(&mut tx, &upload.image).await?;
-            let image = Arc::new(image.ok_or(Error::Missing)?);
+            image.locations.push(location);
+            let image = Arc::new(image);
+            tx.announce(upload.image.as_str()).await?;
             // Last: all of the project's transactions wait for each other here.
             let owner = image.owner.as_ref().map(ProjectId::as_str);
             held.move_to(&mut tx, owner, signed(facts.size)).await?;
@@ -446,13 +456,13 @@ impl Catalog {
         Ok(Some((upload_of(&row)?, held)))
     }
 
-    /// Sets what an attempt has reserved, bytes; gives the owner and what he holds then.
+    /// Sets what an attempt has reserved, bytes; gives the owner and what he holds then, if that is not what it was.
     async fn set_reserved(
         &self,
         tx: &mut Connection,
         attempt: &AttemptId,
         bytes: u64,
-    ) -> Result<(Option<String>, Usage)> {
+    ) -> Result<(Option<String>, Option<Usage>)> {
         let row =
             query("SELECT owner, reserved_bytes FROM uploads WHERE attempt_id = $1 AND node = $2")
                 .bind(attempt.as_str())
@@ -464,8 +474,7 @@ impl Catalog {
         let owner: Option<String> = row.get("owner")?;
         let more = signed(bytes) - row.get::<i64>("reserved_bytes")?;
         if more == 0 {
-            let usage = usage::read(tx, owner.as_deref()).await?;
-            return Ok((owner, usage));
+            return Ok((owner, None));
         }
         query("UPDATE uploads SET reserved_bytes = $1 WHERE attempt_id = $2")
             .bind(signed(bytes))
@@ -473,7 +482,7 @@ impl Catalog {
             .execute(&mut *tx)
             .await?;
         let usage = usage::change(tx, owner.as_deref(), Delta::reserved(more)).await?;
-        Ok((owner, usage))
+        Ok((owner, Some(usage)))
     }
 }
 

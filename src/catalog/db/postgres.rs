@@ -269,6 +269,13 @@ impl Connection {
     /// Leaves word for the feeds of all processes; it is seen by whoever sees the rest of the transaction. A process that does
     /// not ask is waited for.
     pub(super) async fn announce(&mut self, image: &str) -> Result<()> {
+        if self
+            .announced
+            .as_ref()
+            .is_some_and(|last| last.image == image)
+        {
+            return Ok(());
+        }
         let announced = query(
             "INSERT INTO changes (image_id) VALUES ($1) \
              RETURNING CAST(xid AS TEXT) AS xid, CAST(at AS TEXT) AS at, (SELECT holder FROM memory_lease) AS holder",
