@@ -91,6 +91,14 @@ impl Db {
         })
     }
 
+    /// The same as [`Db::read`], for statements that know a better way to their rows than a planner would guess.
+    pub(super) async fn browse(&self) -> Result<Connection> {
+        Ok(match &self.pools {
+            Pools::Sqlite(pools) => Connection::Sqlite(pools.read().await?),
+            Pools::Postgres(pool) => Connection::Postgres(pool.browse().await?),
+        })
+    }
+
     /// Begins a transaction that writes. What it has read stays true to its end where there is one writer; elsewhere it
     /// locks the rows that decide ([`statement::Query::locking`]), always in the order image, upload, usage.
     pub(super) async fn write(&self) -> Result<WriteTx> {

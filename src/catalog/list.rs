@@ -305,7 +305,7 @@ impl Catalog {
         if page.limit == 0 {
             return Ok(Listed::default());
         }
-        let mut reader = self.db.read().await?;
+        let mut reader = self.db.browse().await?;
         if let Some(listed) = self.records_of(&mut reader, &page, few).await? {
             return Ok(listed);
         }

@@ -69,6 +69,12 @@ const WRITE_SOON: &str = begin_to_write!("SET LOCAL synchronous_commit = off; ")
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
     SET LOCAL statement_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = '20s'";
 
+/// Begins to look for a page of rows by the way that was chosen for it. A plan for any values would be made for the commonest, and
+/// workers take longer to start than the page does.
+const BROWSE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; \
+    SET LOCAL statement_timeout = '20s'; SET LOCAL idle_in_transaction_session_timeout = '20s'; \
+    SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL max_parallel_workers_per_gather = 0";
+
 /// How this program's connections are named, before what tells processes apart.
 const APPLICATION: &str = "oriel-";
 
@@ -152,6 +158,10 @@ impl Pool {
 
     pub(super) async fn snapshot(&self) -> Result<Connection> {
         self.begin(SNAPSHOT).await
+    }
+
+    pub(super) async fn browse(&self) -> Result<Connection> {
+        self.begin(BROWSE).await
     }
 
     pub(super) async fn write(&self, durability: Durability) -> Result<Connection> {
