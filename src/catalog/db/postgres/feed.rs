@@ -24,8 +24,11 @@ const GAP: Micros = 60 * 1_000_000;
 /// How often old rows are removed.
 const PRUNE_EVERY: Micros = 60 * 1_000_000;
 
-/// How long nobody has to ask before this process does, and looks whether it is alone.
+/// How long nobody has to ask before this process does.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// How often a process that reads looks whether it is alone.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How soon it asks again when it waits for those who were not told that it is alone.
 const SOON: Duration = Duration::from_millis(20);
@@ -188,7 +191,9 @@ impl Feed {
             Standing::Taken(_) | Standing::Alone if holds => Standing::Alone,
             _ => Standing::Among,
         };
-        let is_due = self.tried_at.is_none_or(|tried| tried.elapsed() >= IDLE);
+        let is_due = self
+            .tried_at
+            .is_none_or(|tried| tried.elapsed() >= LOOK_EVERY);
         if self.standing == Standing::Among && is_due {
             self.tried_at = Some(Instant::now());
             if self.lease.take(connection).await? {
