@@ -19,6 +19,7 @@ mod members;
 mod metadefs;
 mod recover;
 mod rows;
+mod staging;
 mod status;
 mod survey;
 mod tasks;
@@ -52,7 +53,9 @@ pub(crate) use metadefs::{
 pub(crate) use recover::RecoveredImage;
 pub(crate) use survey::{RecordedCopy, Standing};
 pub(crate) use tasks::{Task, TaskPage, TaskSortKey};
-pub(crate) use uploads::{Abandoned, Formats, Intent, Lapsed, NewUpload, Reserved, Upload};
+pub(crate) use uploads::{
+    Abandoned, Formats, Intent, Lapsed, NewUpload, Purpose, Reserved, Upload,
+};
 pub(crate) use usage::Counters;
 
 /// What lies beneath an error.

@@ -10,6 +10,7 @@ pub(super) mod members;
 mod query;
 mod settings;
 pub(super) mod show;
+pub(super) mod stage;
 pub(super) mod tags;
 pub(super) mod update;
 pub(super) mod upload;

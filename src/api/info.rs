@@ -103,8 +103,7 @@ pub(super) async fn usage(
     };
     let usage = json!({"usage": {
         "image_size_total": entry(usage.mib(), limits.size_total),
-        // Nothing is staged yet.
-        "image_stage_total": entry(0, limits.stage_total),
+        "image_stage_total": entry(usage.staged_mib(), limits.stage_total),
         "image_count_total": entry(usage.images, limits.count_total),
         "image_count_uploading": entry(usage.uploading, limits.count_uploading),
     }});

@@ -45,6 +45,7 @@ impl Quotas {
             size_total: own.size_total,
             images: own.count_total,
             uploading: own.count_uploading,
+            staged: own.stage_total,
         })
     }
 }

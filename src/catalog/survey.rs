@@ -32,6 +32,8 @@ pub(crate) struct Holders {
     pub is_recorded: bool,
     /// It is of an upload under way.
     pub is_uploading: bool,
+    /// It waits for an import.
+    pub is_staged: bool,
     /// It stands on the garbage list.
     pub is_garbage: bool,
     /// Where the image stands, deleted or not; `None` for one that was never here.
@@ -47,7 +49,7 @@ pub(crate) struct Standing {
     pub status: Status,
     /// Whether there is data by the record.
     pub has_location: bool,
-    /// Whether an upload to it is under way; only told of an image in saving.
+    /// Whether an upload to it is under way, or data is staged for it; only told of an image in saving or uploading.
     pub has_upload: bool,
 }
 
@@ -56,7 +58,8 @@ const COPY: &str =
 
 const STANDING: &str = "SELECT i.id, i.status, \
     EXISTS (SELECT 1 FROM image_locations l WHERE l.image_id = i.id) AS has_location, \
-    i.status = 'saving' AND EXISTS (SELECT 1 FROM uploads u WHERE u.image_id = i.id) AS has_upload \
+    i.status IN ('saving', 'uploading') AND (EXISTS (SELECT 1 FROM uploads u WHERE u.image_id = i.id) \
+    OR EXISTS (SELECT 1 FROM staged_objects s WHERE s.image_id = i.id)) AS has_upload \
     FROM images i WHERE i.deleted_at IS NULL AND i.id ";
 
 impl Catalog {
@@ -144,6 +147,7 @@ impl Catalog {
         let row = query(
             "SELECT EXISTS (SELECT 1 FROM image_locations WHERE store = $1 AND object_key = $2) AS is_recorded, \
              EXISTS (SELECT 1 FROM uploads WHERE attempt_id = $3) AS is_uploading, \
+             EXISTS (SELECT 1 FROM staged_objects WHERE store = $1 AND object_key = $2) AS is_staged, \
              EXISTS (SELECT 1 FROM garbage WHERE store = $1 AND object_key = $2) AS is_garbage, \
              (SELECT status FROM images WHERE id = $4) AS status",
         )
@@ -157,6 +161,7 @@ impl Catalog {
         Ok(Holders {
             is_recorded: row.get("is_recorded")?,
             is_uploading: row.get("is_uploading")?,
+            is_staged: row.get("is_staged")?,
             is_garbage: row.get("is_garbage")?,
             image: status
                 .map(|text| text.parse())
@@ -225,6 +230,7 @@ impl Catalog {
                 "SELECT 1 FROM images WHERE id = $4 \
                  AND NOT EXISTS (SELECT 1 FROM image_locations WHERE store = $1 AND object_key = $2) \
                  AND NOT EXISTS (SELECT 1 FROM uploads WHERE attempt_id = $3) \
+                 AND NOT EXISTS (SELECT 1 FROM staged_objects WHERE store = $1 AND object_key = $2) \
                  AND NOT EXISTS (SELECT 1 FROM garbage WHERE store = $1 AND object_key = $2)",
             )
             .bind(item.store.as_str())
@@ -243,7 +249,8 @@ impl Catalog {
         .await
     }
 
-    /// Takes an image from saving back to queued that no attempt is there for; false when it is no longer so.
+    /// Takes an image from saving or uploading back to queued that neither an attempt nor staged data is there for; false when
+    /// it is no longer so.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -251,16 +258,21 @@ impl Catalog {
         let (this, image) = (self.clone(), image.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            rows::hold(&mut tx, image.as_str()).await?;
-            let attempt = query("SELECT 1 FROM uploads WHERE image_id = $1 LIMIT 1")
-                .bind(image.as_str())
-                .fetch_optional(&mut tx)
-                .await?;
-            if attempt.is_some() {
+            let record = rows::lock(&mut tx, &image).await?;
+            let standing = record.map(|record| record.status);
+            let Some(from @ (Status::Saving | Status::Uploading)) = standing else {
+                return Ok(false);
+            };
+            let attended = query(
+                "SELECT 1 FROM uploads WHERE image_id = $1 UNION ALL SELECT 1 FROM staged_objects WHERE image_id = $1 LIMIT 1",
+            )
+            .bind(image.as_str())
+            .fetch_optional(&mut tx)
+            .await?;
+            if attended.is_some() {
                 return Ok(false);
             }
-            let (from, to) = (Status::Saving, Status::Queued);
-            match status::change(&mut tx, &image, from, to, Facts::Cleared).await {
+            match status::change(&mut tx, &image, from, Status::Queued, Facts::Cleared).await {
                 Ok(()) => {}
                 Err(Error::Missing | Error::Transition(_)) => return Ok(false),
                 Err(e) => return Err(e),

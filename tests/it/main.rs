@@ -52,6 +52,7 @@ mod servers;
 mod site;
 mod site_formats;
 mod slow_downloads;
+mod staging;
 mod stale;
 mod store_answers;
 mod surroundings;

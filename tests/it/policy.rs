@@ -108,7 +108,7 @@ impl Site {
             ("GET", "/v2/images/{image_id}/file") if rule == Rule::DownloadFromStore => {
                 plain(format!("{path}?prefer=main"))
             }
-            ("PUT", "/v2/images/{image_id}/file") => {
+            ("PUT", "/v2/images/{image_id}/file" | "/v2/images/{image_id}/stage") => {
                 (path, "application/octet-stream", "data".into())
             }
             (_, "/v2/images/{image_id}/tags/{tag}") => {

@@ -191,6 +191,12 @@ operations! {
             leads_to(&["show_image", "download_image_data", "deactivate_image", "reactivate_image", "delete_image"])
             note("Both formats must be set before. The data must be of the format it claims, else 415; after \
                 every refusal the image is queued again and nothing is left. 410: deleted meanwhile.");
+        stage_image_data "Takes data of a queued image in for an import" [204 "The data is staged and the image is uploading."]
+            parameters(parameters::upload) body(&[(BYTES, "Binary")])
+            or(&[RequestTimeout, Conflict, Gone, UnsupportedMediaType])
+            leads_to(&["show_image", "delete_image"])
+            note("Both formats must be set before. The record shows the size alone; what the inspection of the format \
+                says is told at the import. 404 on a site that has not the import method glance-direct.");
     }
     image_tags "Tags of images." {
         add_image_tag "Puts a tag on an image" [204 "The image has the tag."] or(&[ContentTooLarge])

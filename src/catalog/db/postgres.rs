@@ -202,6 +202,11 @@ fn migrations() -> Migrator {
             "locations by key",
             include_str!("../migrations/postgres/0002_locations_by_key.sql"),
         ),
+        (
+            3,
+            "staging",
+            include_str!("../migrations/postgres/0003_staging.sql"),
+        ),
     ]);
     migrator.set_locking(false);
     migrator

@@ -240,5 +240,6 @@ fn migrations() -> Migrator {
         9 "project usage" "0009_project_usage"
         10 "truths" "0010_truths"
         11 "locations by key" "0011_locations_by_key"
+        12 "staging" "0012_staging"
     })
 }
