@@ -4,6 +4,7 @@ pub(super) mod actions;
 pub(super) mod create;
 pub(super) mod delete;
 pub(super) mod download;
+pub(super) mod import;
 pub(super) mod list;
 pub(super) mod locations;
 pub(super) mod members;

@@ -13,6 +13,15 @@ impl Imports {
         Self(Arc::new(import.clone()))
     }
 
+    /// The methods that clients may use.
+    pub(super) fn methods(&self) -> Vec<&'static str> {
+        self.0
+            .methods
+            .iter()
+            .map(|method| method.as_str())
+            .collect()
+    }
+
     /// Whether clients may use a method.
     pub(super) fn allows(&self, method: ImportMethod) -> bool {
         self.0.allows(method)

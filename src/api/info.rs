@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::caller::Caller;
 use super::error::Error;
 use super::extract::NoBody;
+use super::imports::Imports;
 use super::quotas::Quotas;
 use crate::catalog::Catalog;
 use crate::image::ProjectId;
@@ -37,12 +38,12 @@ struct DetailView<'a> {
 }
 
 /// `GET /v2/info/import`: the ways to import.
-pub(super) async fn import(_: Caller, _: NoBody) -> Response {
+pub(super) async fn import(State(imports): State<Imports>, _: Caller, _: NoBody) -> Response {
     let methods = json!({
         "import-methods": {
             "description": "Import methods available.",
             "type": "array",
-            "value": [],
+            "value": imports.methods(),
         },
     });
     Json(methods).into_response()

@@ -197,6 +197,11 @@ const TABLES: [Table; 13] = [
             ("created_at", Number),
             ("updated_at", Number),
             ("expires_at", Number),
+            ("node", Text),
+            ("lease_until", Number),
+            ("claims", Number),
+            ("done_bytes", Number),
+            ("total_bytes", Number),
         ],
     },
 ];

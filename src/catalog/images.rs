@@ -277,8 +277,19 @@ pub(super) async fn insert_location(
     image: &ImageId,
     location: &Location,
 ) -> Result<()> {
-    query("INSERT INTO image_locations (image_id, position, store, object_key, etag) VALUES ($1, 0, $2, $3, $4)")
+    insert_location_at(tx, image, 0, location).await
+}
+
+/// Stores where an image's data is, at a place that is free.
+pub(super) async fn insert_location_at(
+    tx: &mut Connection,
+    image: &ImageId,
+    position: i64,
+    location: &Location,
+) -> Result<()> {
+    query("INSERT INTO image_locations (image_id, position, store, object_key, etag) VALUES ($1, $2, $3, $4, $5)")
         .bind(image.as_str())
+        .bind(position)
         .bind(location.store.as_str())
         .bind(&location.key)
         .bind(&location.etag)
@@ -384,7 +395,7 @@ async fn insert_tag(tx: &mut Connection, image: &Image, tag: &str) -> Result<()>
     Ok(())
 }
 
-async fn put_property(
+pub(super) async fn put_property(
     tx: &mut Connection,
     image: &Image,
     name: &str,

@@ -9,23 +9,68 @@ use super::usage::Delta;
 use super::{Garbage, Intent, OpenParts, Result, now};
 use crate::image::{Image, ImageId, Location, Status};
 
-/// Position of what a client has staged.
-const STAGED: i64 = 0;
+/// Position of what a client has staged; copies that an import makes come behind.
+pub(super) const STAGED: i64 = 0;
 
-/// Stores what was staged for an image.
+/// An object that waits to be an image's data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StagedObject {
+    /// Its place among those of the image.
+    pub position: i64,
+    /// Where it is.
+    pub location: Location,
+    /// What was found out about the data.
+    pub reviewed: Intent,
+}
+
+/// What is staged of an image, what the client has staged first.
+pub(super) async fn list(db: &mut Connection, image: &ImageId) -> Result<Vec<StagedObject>> {
+    let rows = query("SELECT * FROM staged_objects WHERE image_id = $1 ORDER BY position")
+        .bind(image.as_str())
+        .fetch_all(db)
+        .await?;
+    let objects = rows.iter().map(|row| {
+        Ok(StagedObject {
+            position: row.get("position")?,
+            location: Location {
+                store: row.get::<String>("store")?.as_str().into(),
+                key: row.get("object_key")?,
+                etag: row.get("etag")?,
+            },
+            reviewed: serde_json::from_str(row.get("reviewed")?).map_err(bad_row)?,
+        })
+    });
+    objects.collect()
+}
+
+/// Takes an object that has become a location from those of its image.
+pub(super) async fn forget(tx: &mut Connection, image: &ImageId, position: i64) -> Result<()> {
+    query("DELETE FROM staged_objects WHERE image_id = $1 AND position = $2")
+        .bind(image.as_str())
+        .bind(position)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Stores an object that waits.
 pub(super) async fn insert(
     tx: &mut Connection,
     image: &ImageId,
-    location: &Location,
-    reviewed: &Intent,
+    object: &StagedObject,
 ) -> Result<()> {
+    let StagedObject {
+        position,
+        location,
+        reviewed,
+    } = object;
     let text = serde_json::to_string(reviewed).map_err(bad_row)?;
     query(
         "INSERT INTO staged_objects (image_id, position, store, object_key, etag, size, reviewed) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(image.as_str())
-    .bind(STAGED)
+    .bind(*position)
     .bind(location.store.as_str())
     .bind(&location.key)
     .bind(&location.etag)

@@ -6,8 +6,7 @@
 
 use super::db::{Builder, Row, query};
 use super::rows::{self, bad_row};
-use super::status::{self, Facts};
-use super::{Catalog, Error, Garbage, OpenParts, Result, garbage, now};
+use super::{Catalog, Garbage, OpenParts, Result, garbage, imports, now};
 use crate::image::{AttemptId, ImageId, Status, StoreId};
 
 /// A copy of an image's data as its record has it.
@@ -49,7 +48,7 @@ pub(crate) struct Standing {
     pub status: Status,
     /// Whether there is data by the record.
     pub has_location: bool,
-    /// Whether an upload to it is under way, or data is staged for it; only told of an image in saving or uploading.
+    /// Whether an upload to it is under way, data is staged for it, or a task imports it; only told of an image in between.
     pub has_upload: bool,
 }
 
@@ -59,7 +58,9 @@ const COPY: &str =
 const STANDING: &str = "SELECT i.id, i.status, \
     EXISTS (SELECT 1 FROM image_locations l WHERE l.image_id = i.id) AS has_location, \
     i.status IN ('saving', 'uploading') AND (EXISTS (SELECT 1 FROM uploads u WHERE u.image_id = i.id) \
-    OR EXISTS (SELECT 1 FROM staged_objects s WHERE s.image_id = i.id)) AS has_upload \
+    OR EXISTS (SELECT 1 FROM staged_objects s WHERE s.image_id = i.id)) \
+    OR i.status = 'importing' AND EXISTS (SELECT 1 FROM tasks t WHERE t.image_id = i.id AND t.lease_until IS NOT NULL) \
+    AS has_upload \
     FROM images i WHERE i.deleted_at IS NULL AND i.id ";
 
 impl Catalog {
@@ -249,8 +250,8 @@ impl Catalog {
         .await
     }
 
-    /// Takes an image from saving or uploading back to queued that neither an attempt nor staged data is there for; false when
-    /// it is no longer so.
+    /// Takes an image from saving or uploading back to queued that neither an attempt nor staged data is there for, and one from
+    /// importing that no task is there for; false when it is no longer so.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -258,25 +259,24 @@ impl Catalog {
         let (this, image) = (self.clone(), image.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            let record = rows::lock(&mut tx, &image).await?;
-            let standing = record.map(|record| record.status);
-            let Some(from @ (Status::Saving | Status::Uploading)) = standing else {
+            let Some(record) = rows::lock(&mut tx, &image).await? else {
                 return Ok(false);
             };
-            let attended = query(
-                "SELECT 1 FROM uploads WHERE image_id = $1 UNION ALL SELECT 1 FROM staged_objects WHERE image_id = $1 LIMIT 1",
-            )
-            .bind(image.as_str())
-            .fetch_optional(&mut tx)
-            .await?;
-            if attended.is_some() {
+            let attendants = match record.status {
+                Status::Saving | Status::Uploading => {
+                    "SELECT 1 FROM uploads WHERE image_id = $1 \
+                     UNION ALL SELECT 1 FROM staged_objects WHERE image_id = $1 LIMIT 1"
+                }
+                Status::Importing => {
+                    "SELECT 1 FROM tasks WHERE image_id = $1 AND lease_until IS NOT NULL LIMIT 1"
+                }
+                _ => return Ok(false),
+            };
+            let attended = query(attendants).bind(image.as_str());
+            if attended.fetch_optional(&mut tx).await?.is_some() {
                 return Ok(false);
             }
-            match status::change(&mut tx, &image, from, Status::Queued, Facts::Cleared).await {
-                Ok(()) => {}
-                Err(Error::Missing | Error::Transition(_)) => return Ok(false),
-                Err(e) => return Err(e),
-            }
+            imports::give_up(&mut tx, &record, record.status).await?;
             this.commit(tx, &image).await?;
             Ok(true)
         })

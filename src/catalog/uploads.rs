@@ -123,12 +123,18 @@ impl Catalog {
             let mut tx = this.db.write().await?;
             let image = rows::lock(&mut tx, &new.image).await?.ok_or(Error::Missing)?;
             judge(&image)?;
-            image.status.check_transition(new.purpose.status())?;
+            if let Some(status) = new.purpose.status() {
+                image.status.check_transition(status)?;
+            } else if !new.purpose.is_wanted(image.status) {
+                return Err(Error::Missing);
+            }
             if !image.missing_formats().is_empty() {
                 return Err(Error::FormatsMissing);
             }
-            let (from, to) = (Status::Queued, new.purpose.status());
-            status::change(&mut tx, &new.image, from, to, Facts::Cleared).await?;
+            if let Some(to) = new.purpose.status() {
+                let from = Status::Queued;
+                status::change(&mut tx, &new.image, from, to, Facts::Cleared).await?;
+            }
             let owner = image.owner.as_ref().map(ProjectId::as_str);
             let reserve = signed(new.reserve);
             let mut row = Builder::new(
@@ -260,13 +266,17 @@ impl Catalog {
             .await?;
             let image: String = row.get("image_id")?;
             let purpose: Purpose = row.get::<String>("purpose")?.parse().map_err(bad_row)?;
-            let alive = query("SELECT 1 FROM images WHERE id = $1 AND status = $2")
+            let standing = query("SELECT status FROM images WHERE id = $1")
                 .bind(image)
-                .bind(purpose.status().as_str())
                 .fetch_optional(&mut tx)
-                .await?;
+                .await?
+                .ok_or(Error::Missing)?;
+            let status: Status = standing.get::<String>("status")?.parse().map_err(bad_row)?;
             tx.commit().await?;
-            alive.map(drop).ok_or(Error::Missing)
+            purpose
+                .is_wanted(status)
+                .then_some(())
+                .ok_or(Error::Missing)
         })
         .await
     }

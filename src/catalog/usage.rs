@@ -5,7 +5,7 @@
 
 use super::db::{Connection, Row, query};
 use super::rows::signed;
-use super::{Catalog, Purpose, Result, staging};
+use super::{Catalog, Limits, Purpose, Result, staging};
 use crate::image::{Image, ProjectId};
 pub(crate) use recount::Counters;
 
@@ -30,6 +30,14 @@ impl Usage {
     /// Bytes as whole MiB, which limits are counted in.
     pub(crate) fn mib(&self) -> u64 {
         self.bytes / MIB
+    }
+
+    /// The same with so many bytes more.
+    pub(super) fn with_bytes(self, more: u64) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(more),
+            ..self
+        }
     }
 
     /// Staged bytes as whole MiB.
@@ -93,7 +101,7 @@ impl Delta {
     /// More or less bytes reserved by an attempt.
     pub(super) fn reserved(purpose: Purpose, bytes: i64) -> Self {
         let staged = match purpose {
-            Purpose::Upload => 0,
+            Purpose::Upload | Purpose::Copy => 0,
             Purpose::Stage => bytes,
         };
         Self {
@@ -103,10 +111,10 @@ impl Delta {
         }
     }
 
-    /// An attempt that has reserved so much.
+    /// An attempt that has reserved so much. A copy is no upload of its own: the image counts as one while it is imported.
     pub(super) fn attempt(purpose: Purpose, reserved: i64) -> Self {
         Self {
-            uploads: 1,
+            uploads: i64::from(purpose != Purpose::Copy),
             ..Self::reserved(purpose, reserved)
         }
     }
@@ -141,6 +149,17 @@ impl Catalog {
     /// [`super::Error::Unavailable`].
     pub(crate) async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
         read(&mut self.db.read().await?, owner).await
+    }
+
+    /// Fails when a project holds more than it may already.
+    ///
+    /// # Errors
+    /// [`super::Error::OverQuota`], [`super::Error::OverLimit`].
+    pub(crate) async fn check_limits(&self, owner: Option<&str>, limits: Limits) -> Result<()> {
+        if !limits.bounds_bytes() {
+            return Ok(());
+        }
+        limits.check_bytes(owner, self.usage(owner).await?, 0)
     }
 }
 

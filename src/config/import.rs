@@ -5,6 +5,7 @@ use toml::Value;
 use super::choice::choice;
 use super::read::Section;
 use super::setting::Setting;
+use super::units::Span;
 
 choice! {
     /// A way to import.
@@ -37,12 +38,21 @@ impl Setting for Vec<ImportMethod> {
 pub struct Import {
     /// The methods that clients may use. Default `["glance-direct"]`. An empty list turns import off, and staging with it.
     pub methods: Vec<ImportMethod>,
+    /// How many imports one server carries out at once. Default 8; the others wait.
+    pub tasks: u32,
+    /// How many imports of one project are carried out at once, on all servers. Default 4.
+    pub tasks_per_project: u32,
+    /// How long the record of a task is kept after its end. Default `"48h"`.
+    pub task_time_to_live: Span,
 }
 
 impl Default for Import {
     fn default() -> Self {
         Self {
             methods: vec![ImportMethod::GlanceDirect],
+            tasks: 8,
+            tasks_per_project: 4,
+            task_time_to_live: Span::seconds(48 * 60 * 60),
         }
     }
 }
@@ -55,8 +65,18 @@ impl Import {
 
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
-        Self {
+        let import = Self {
             methods: section.take("methods", default.methods),
+            tasks: section.take("tasks", default.tasks),
+            tasks_per_project: section.take("tasks_per_project", default.tasks_per_project),
+            task_time_to_live: section.take("task_time_to_live", default.task_time_to_live),
+        };
+        for (key, tasks) in [
+            ("tasks", import.tasks),
+            ("tasks_per_project", import.tasks_per_project),
+        ] {
+            section.require(tasks > 0, key, "must be at least 1", tasks);
         }
+        import
     }
 }

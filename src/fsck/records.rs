@@ -85,7 +85,7 @@ fn finding_of(standing: &Standing) -> Option<(Finding, Remedy)> {
             };
             Some((finding, Remedy::None("a record is never deleted")))
         }
-        Status::Saving | Status::Uploading if !standing.has_upload => Some((
+        Status::Saving | Status::Uploading | Status::Importing if !standing.has_upload => Some((
             Finding::StuckImage {
                 image: image.clone(),
                 image_status: standing.status.as_str(),

@@ -166,6 +166,8 @@ label! {
         Reap = "reap",
         /// Counting what waits on the garbage list.
         Count = "count",
+        /// Carrying imports out.
+        Import = "import",
     }
 }
 

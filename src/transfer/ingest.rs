@@ -223,7 +223,7 @@ fn review(
 
 fn outcome_of(purpose: Purpose) -> UploadOutcome {
     match purpose {
-        Purpose::Upload => UploadOutcome::Active,
+        Purpose::Upload | Purpose::Copy => UploadOutcome::Active,
         Purpose::Stage => UploadOutcome::Staged,
     }
 }

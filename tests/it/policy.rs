@@ -111,6 +111,11 @@ impl Site {
             ("PUT", "/v2/images/{image_id}/file" | "/v2/images/{image_id}/stage") => {
                 (path, "application/octet-stream", "data".into())
             }
+            ("POST", "/v2/images/{image_id}/import") => {
+                crate::support::upload::stage(&self.admin, &id, &[], full("data")).await;
+                let body = json!({"method": {"name": "glance-direct"}});
+                (path, json, body.to_string())
+            }
             (_, "/v2/images/{image_id}/tags/{tag}") => {
                 let path = path.replace("{tag}", "t");
                 self.admin.send(Method::PUT, &path, &[], full("")).await;

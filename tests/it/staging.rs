@@ -234,6 +234,25 @@ async fn fsck_knows_what_is_staged_and_what_hangs_without_it() {
 }
 
 #[tokio::test]
+async fn image_in_importing_without_a_task_is_queued_again_and_gives_its_data_up() {
+    let mut app = TestApp::start().await;
+    let id = app.client.create_image().await;
+    let answer = stage(&app.client, &id, &[], full(content::bytes(1000))).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    app.shut_down().await;
+    let database = app.database().await;
+    let hang = sqlx::query("UPDATE images SET status = 'importing' WHERE id = $1");
+    hang.bind(&id).execute(&database).await.unwrap();
+    database.close().await;
+    let config = app.config_file();
+    let repaired = told(&config, "fsck", &["--min-age", "0s", "--repair", "--yes"]).await;
+    assert_eq!(repaired.finding("stuck_image")["image"], id);
+    app.restart().await;
+    assert_is_clean(&app, &id).await;
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn rebuild_makes_no_record_of_what_is_staged() {
     let mut app = TestApp::start().await;
     let id = app.client.create_image().await;

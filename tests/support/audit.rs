@@ -16,7 +16,7 @@ const USAGE: &str = "\
              JOIN staged_objects s ON s.image_id = i.id WHERE COALESCE(i.owner, '') = project), \
           (SELECT COALESCE(SUM(u.reserved_bytes), 0)::BIGINT FROM uploads u WHERE COALESCE(u.owner, '') = project), \
           (SELECT COUNT(*) FROM images i WHERE COALESCE(i.owner, '') = project AND i.deleted_at IS NULL), \
-          (SELECT COUNT(*) FROM uploads u WHERE COALESCE(u.owner, '') = project), 0)::TEXT AS counted \
+          (SELECT COUNT(*) FROM uploads u WHERE COALESCE(u.owner, '') = project AND u.purpose <> 'copy'), 0)::TEXT AS counted \
     FROM project_usage";
 
 /// Waits until no upload is under way and the bucket holds what the records say, to the object; then compares the counters.

@@ -25,7 +25,7 @@ use crate::store::{Store, Stores};
 use crate::transfer::{self, Ingest, Transfers};
 
 const IMAGE_SIZE: &str = "x-openstack-image-size";
-const IMAGE_STORE: &str = "x-image-meta-store";
+pub(super) const IMAGE_STORE: &str = "x-image-meta-store";
 
 /// What an upload needs of the service.
 #[derive(Clone)]
@@ -189,10 +189,10 @@ fn store_of(stores: &Stores, headers: &HeaderMap) -> Result<Arc<Store>, Error> {
 
 /// Early answers from the cached record; the catalog checks the same again when the upload begins.
 fn check_image(image: &Image, purpose: Purpose) -> Result<(), Error> {
-    image
-        .status
-        .check_transition(purpose.status())
-        .map_err(|e| Error::Conflict(e.to_string()))?;
+    if let Some(status) = purpose.status() {
+        let step = image.status.check_transition(status);
+        step.map_err(|e| Error::Conflict(e.to_string()))?;
+    }
     match image.missing_formats().as_slice() {
         [] => Ok(()),
         [one] => Err(Error::BadRequest(format!(

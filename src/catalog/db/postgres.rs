@@ -70,6 +70,7 @@ pub(super) const WORDS: Words = Words {
     json_of_rows: |item| format!("COALESCE(json_agg({item}), '[]')"),
     now: "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
     locking: " FOR UPDATE",
+    skipping_locked: " FOR UPDATE SKIP LOCKED",
     write_sign: "INSERT INTO signs (id, at) VALUES (1, CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)) \
         ON CONFLICT (id) DO UPDATE SET at = excluded.at",
 };
@@ -206,6 +207,11 @@ fn migrations() -> Migrator {
             3,
             "staging",
             include_str!("../migrations/postgres/0003_staging.sql"),
+        ),
+        (
+            4,
+            "task leases",
+            include_str!("../migrations/postgres/0004_task_leases.sql"),
         ),
     ]);
     migrator.set_locking(false);

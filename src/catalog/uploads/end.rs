@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::{Formats, Intent, Purpose, Upload, micros, upload_of};
 use crate::catalog::db::{Connection, query};
 use crate::catalog::rows::{self, signed};
+use crate::catalog::staging::{self, StagedObject};
 use crate::catalog::status::{self, Facts};
 use crate::catalog::usage::{self, Delta};
-use crate::catalog::{Catalog, Error, Garbage, OpenParts, Result, garbage, images, now, staging};
+use crate::catalog::{Catalog, Error, Garbage, OpenParts, Result, garbage, images, imports, now};
 use crate::image::{AttemptId, Image, ImageId, Location, ProjectId, Status};
 
 /// How long after it was given up a store may still carry out a request to publish an object: one that timed out here,
@@ -41,6 +42,14 @@ impl Catalog {
             let holds = match upload.purpose {
                 Purpose::Upload => activate(&mut tx, &upload.image, &location, &intent).await?,
                 Purpose::Stage => stage(&mut tx, &upload.image, &location, &intent).await?,
+                Purpose::Copy => {
+                    let copy = StagedObject {
+                        position: staging::STAGED,
+                        location,
+                        reviewed: intent,
+                    };
+                    imports::take_copy(&mut tx, &upload.image, &copy).await?
+                }
             };
             let image = rows::load(&mut tx, &upload.image).await?;
             let image = Arc::new(image.ok_or(Error::Missing)?);
@@ -71,10 +80,12 @@ impl Catalog {
                 this.leases.end(&attempt);
                 return Ok(None);
             };
-            let (from, to) = (upload.purpose.status(), Status::Queued);
-            match status::change(&mut tx, &upload.image, from, to, Facts::Cleared).await {
-                Ok(()) | Err(Error::Missing | Error::Transition(_)) => {}
-                Err(e) => return Err(e),
+            if let Some(from) = upload.purpose.status() {
+                let to = Status::Queued;
+                match status::change(&mut tx, &upload.image, from, to, Facts::Cleared).await {
+                    Ok(()) | Err(Error::Missing | Error::Transition(_)) => {}
+                    Err(e) => return Err(e),
+                }
             }
             let parts = upload
                 .upload_id
@@ -127,7 +138,12 @@ async fn stage(
 ) -> Result<Delta> {
     let size = intent.facts.size;
     status::set_facts(tx, image, Status::Uploading, Facts::Sized(size)).await?;
-    staging::insert(tx, image, location, intent).await?;
+    let object = StagedObject {
+        position: staging::STAGED,
+        location: location.clone(),
+        reviewed: intent.clone(),
+    };
+    staging::insert(tx, image, &object).await?;
     Ok(Delta::staged(signed(size)))
 }
 

@@ -11,24 +11,39 @@ pub(crate) enum Purpose {
     Upload,
     /// The bytes wait for an import: queued, uploading, and uploading still when they are whole.
     Stage,
+    /// The bytes are one more copy of data that the image has or has staged, which stays in its status: importing, active.
+    Copy,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 2] = [Purpose::Upload, Purpose::Stage];
+    const ALL: [Purpose; 3] = [Purpose::Upload, Purpose::Stage, Purpose::Copy];
 
     /// The word in the catalog.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Purpose::Upload => "upload",
             Purpose::Stage => "stage",
+            Purpose::Copy => "copy",
         }
     }
 
-    /// The status of the image while the bytes come.
-    pub(crate) fn status(self) -> Status {
+    /// The status that the image is taken to while the bytes come; `None` where it stays in its own.
+    pub(crate) fn status(self) -> Option<Status> {
         match self {
-            Purpose::Upload => Status::Saving,
-            Purpose::Stage => Status::Uploading,
+            Purpose::Upload => Some(Status::Saving),
+            Purpose::Stage => Some(Status::Uploading),
+            Purpose::Copy => None,
+        }
+    }
+
+    /// Whether the bytes can still be of use to an image in this status.
+    pub(super) fn is_wanted(self, status: Status) -> bool {
+        match self.status() {
+            Some(own) => status == own,
+            None => matches!(
+                status,
+                Status::Importing | Status::Active | Status::Deactivated
+            ),
         }
     }
 }
