@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 mod extract;
 mod images;
+mod imports;
 mod info;
 mod metadefs;
 mod middleware;
@@ -44,6 +45,7 @@ use endpoint::Endpoint;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use images::ImageSettings;
+use imports::Imports;
 use middleware::{Admission, Observer};
 use paging::PageLimits;
 pub(crate) use policies::Policies;
@@ -102,6 +104,7 @@ impl Api {
             state: AppState {
                 catalog,
                 images: ImageSettings::new(&config.images, Arc::clone(&stores), protection),
+                imports: Imports::new(&config.import),
                 stores,
                 transfers,
                 pages: PageLimits::new(&config.images),

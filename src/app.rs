@@ -131,7 +131,8 @@ impl App {
             metrics: Arc::clone(&self.metrics),
         };
         let lease = self.config.transfer.lease.duration();
-        jobs::start(&site, lease, &tasks, &stop);
+        let imports = import_bounds(&self.config);
+        jobs::start(&site, lease, imports, &tasks, &stop);
         let limits = Limits {
             header_timeout: self.config.server.header_timeout.duration(),
             pace: Pace {
@@ -216,6 +217,16 @@ fn most_connections(config: &Config) -> usize {
     fitting.min(wanted)
 }
 
+/// How imports are worked on.
+fn import_bounds(config: &Config) -> jobs::ImportBounds {
+    jobs::ImportBounds {
+        tasks: config.import.tasks,
+        tasks_per_project: config.import.tasks_per_project,
+        time_to_live: config.import.task_time_to_live.duration(),
+        lease: config.transfer.lease.duration(),
+    }
+}
+
 /// The soft limit of open files, where the system tells it.
 fn open_files_limit() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
@@ -282,6 +293,7 @@ pub(crate) fn transfers(
             .max()
             .unwrap_or(0),
         memory_timeout: config.transfer.memory_timeout.duration(),
+        storage_quota: config.images.storage_quota(),
         formats: FormatRules::new(&config.images),
     };
     let (catalog, metrics) = (catalog.clone(), Arc::clone(metrics));

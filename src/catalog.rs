@@ -12,6 +12,7 @@ mod db;
 mod follower;
 mod garbage;
 mod images;
+mod imports;
 mod leases;
 mod limits;
 mod list;
@@ -19,6 +20,7 @@ mod members;
 mod metadefs;
 mod recover;
 mod rows;
+mod staging;
 mod status;
 mod survey;
 mod tasks;
@@ -31,7 +33,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::config::Database;
@@ -41,6 +43,9 @@ pub(crate) use copy::copy_catalog;
 use db::DatabaseProbe;
 pub(crate) use garbage::{Garbage, OpenParts};
 pub(crate) use images::{Activation, Change};
+pub(crate) use imports::{
+    ACTIVE_TASK, Activate, ImportState, NewImport, StagedObject, failed_stores,
+};
 pub(crate) use limits::Limits;
 pub(crate) use list::{
     Audience, Comparison, Direction, Filter, NumberColumn, Page, Scope, SortKey, TextColumn,
@@ -51,8 +56,12 @@ pub(crate) use metadefs::{
 };
 pub(crate) use recover::RecoveredImage;
 pub(crate) use survey::{RecordedCopy, Standing};
-pub(crate) use tasks::{Task, TaskPage, TaskSortKey};
-pub(crate) use uploads::{Abandoned, Formats, Intent, Lapsed, NewUpload, Reserved, Upload};
+pub(crate) use tasks::{
+    ClaimedTask, MOST_CLAIMS, Task, TaskBounds, TaskEnd, TaskPage, TaskSortKey,
+};
+pub(crate) use uploads::{
+    Abandoned, Formats, Intent, Lapsed, NewUpload, Purpose, Reserved, Upload,
+};
 pub(crate) use usage::Counters;
 
 /// What lies beneath an error.
@@ -93,6 +102,9 @@ pub(crate) enum Error {
     /// The image's only copy of its data: without it the image could be filled anew (OSSA 2016-006).
     #[error("the last location of an image cannot be removed")]
     LastLocation,
+    /// The data to import is still on its way.
+    #[error("the image has no staged data; it may still be on its way")]
+    NotStaged,
     /// A required attribute is not set yet.
     #[error("the image has no disk_format or no container_format")]
     FormatsMissing,
@@ -169,6 +181,8 @@ pub(crate) struct Catalog {
     /// Held while records are read that are large together, so that these are one at a time in memory.
     large_reads: Arc<Semaphore>,
     writes: TaskTracker,
+    /// Told when this process has made a task.
+    tasks_waiting: Arc<Notify>,
     /// Where other processes write as well.
     follower: Option<Arc<follower::Follower>>,
     node: Arc<str>,
@@ -206,6 +220,7 @@ impl Catalog {
             cache,
             large_reads: Arc::new(Semaphore::new(1)),
             writes: TaskTracker::new(),
+            tasks_waiting: Arc::default(),
             follower,
             node: uuid::Uuid::new_v4().to_string().into(),
             leases: Arc::default(),

@@ -17,6 +17,7 @@ mod embedded;
 mod environment;
 mod fault;
 mod images;
+mod import;
 mod keystone;
 mod limits;
 mod policy;
@@ -37,6 +38,7 @@ pub use cors::Cors;
 pub use embedded::Embedded;
 pub use fault::{Fault, Faults};
 pub use images::{GptCheck, HashAlgorithm, Images, InspectedContainers, ProtectionFormat};
+pub use import::{Import, ImportMethod};
 pub use keystone::{Interface, Keystone};
 pub use limits::Limits;
 pub use policy::Policy;
@@ -72,6 +74,8 @@ pub struct Config {
     pub catalog: Catalog,
     /// What images may be.
     pub images: Images,
+    /// How data is imported.
+    pub import: Import,
     /// How image bytes move.
     pub transfer: Transfer,
     /// The log.
@@ -144,6 +148,7 @@ impl Config {
             limits: root.section("limits", Limits::read),
             catalog: root.section("catalog", Catalog::read),
             images: root.section("images", Images::read),
+            import: root.section("import", Import::read),
             transfer: root.section("transfer", Transfer::read),
             log: root.section("log", Log::read),
             metrics: root.section("metrics", Metrics::read),

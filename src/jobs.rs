@@ -7,6 +7,7 @@
 mod bounded;
 mod buckets;
 mod count;
+mod import;
 mod reap;
 mod recover;
 mod sweep;
@@ -25,6 +26,8 @@ use crate::transfer::Transfers;
 pub(crate) use buckets::prepare_stores;
 
 use count::Count;
+use import::Import;
+pub(crate) use import::ImportBounds;
 use reap::Reap;
 use recover::Recover;
 use sweep::Sweep;
@@ -42,10 +45,17 @@ pub(crate) struct Site {
 }
 
 /// Starts every job; they end when `stop` is cancelled, each after its unit, or in the middle of one that takes too long.
-/// `lease` is how long an upload lives without a renewal.
-pub(crate) fn start(site: &Site, lease: Duration, tasks: &TaskTracker, stop: &CancellationToken) {
+/// `lease` is how long an upload lives without a renewal, `imports` how many there are at once.
+pub(crate) fn start(
+    site: &Site,
+    lease: Duration,
+    imports: ImportBounds,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
     let starter = Starter { site, tasks, stop };
     starter.start(Count::new(site));
+    starter.start(Import::new(site, imports));
     starter.start(Recover::new(site, None, lease));
     for store in site.transfers.stores().iter() {
         starter.start(Recover::new(site, Some(store), lease));

@@ -191,6 +191,8 @@ impl Rebuild<'_> {
             Some(Reason::Recorded)
         } else if holders.is_uploading {
             Some(Reason::Uploading)
+        } else if holders.is_staged {
+            Some(Reason::Staged)
         } else if holders.is_garbage {
             Some(Reason::Garbage)
         } else {

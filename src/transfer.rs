@@ -12,9 +12,11 @@
 mod attempt;
 mod budget;
 mod cleanup;
+mod copy;
 mod deliver;
 mod digest;
 mod formats;
+mod import;
 mod ingest;
 mod intake;
 mod key;
@@ -44,6 +46,7 @@ use crate::telemetry::metrics::Metrics;
 pub(crate) use cleanup::Settled;
 pub(crate) use cleanup::{log_deferred, remove_garbage};
 pub(crate) use formats::FormatRules;
+pub(crate) use import::ImportPlan;
 pub(crate) use ingest::Ingest;
 pub(crate) use key::ids_of_key;
 pub(crate) use plan::largest_part;
@@ -109,6 +112,9 @@ pub(crate) enum Error {
     /// The service is going down.
     #[error("the service is shutting down")]
     Stopping,
+    /// An import cannot succeed, for this reason.
+    #[error("{0}")]
+    Import(String),
     /// A task of ours died.
     #[error("a transfer task failed")]
     Task(#[from] tokio::task::JoinError),
@@ -145,12 +151,14 @@ impl Error {
                 | catalog::Error::TooManyMembers { .. }
                 | catalog::Error::NamespaceFull { .. }
                 | catalog::Error::LastLocation
+                | catalog::Error::NotStaged
                 | catalog::Error::OverQuota { .. }
                 | catalog::Error::OverLimit { .. },
             )
             | Error::Gone
             | Error::TooLarge { .. }
             | Error::SizeMismatch { .. }
+            | Error::Import(_)
             | Error::Format(_) => UploadOutcome::Refused,
         }
     }
@@ -176,6 +184,8 @@ pub(crate) struct Rules {
     pub largest_part: u64,
     /// How long an upload waits for memory, and how long it may take to fill a part while others wait.
     pub memory_timeout: Duration,
+    /// Bytes that a project may hold; none where the site has no quota.
+    pub storage_quota: Option<u64>,
     /// How formats are inspected.
     pub(crate) formats: FormatRules,
 }

@@ -75,6 +75,11 @@ impl Caller {
         self.viewer.project.as_ref()
     }
 
+    /// The caller's user.
+    pub(super) fn user_id(&self) -> &str {
+        &self.who.user_id
+    }
+
     /// By whom limits of rate and concurrency count; `None` for a service, which acts for everybody.
     pub(super) fn limited_as(&self) -> Option<&str> {
         (!self.who.has_role("service")).then_some(self.name())

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::caller::Caller;
 use super::error::Error;
 use super::extract::NoBody;
+use super::imports::Imports;
 use super::quotas::Quotas;
 use crate::catalog::Catalog;
 use crate::image::ProjectId;
@@ -37,12 +38,12 @@ struct DetailView<'a> {
 }
 
 /// `GET /v2/info/import`: the ways to import.
-pub(super) async fn import(_: Caller, _: NoBody) -> Response {
+pub(super) async fn import(State(imports): State<Imports>, _: Caller, _: NoBody) -> Response {
     let methods = json!({
         "import-methods": {
             "description": "Import methods available.",
             "type": "array",
-            "value": [],
+            "value": imports.methods(),
         },
     });
     Json(methods).into_response()
@@ -103,8 +104,7 @@ pub(super) async fn usage(
     };
     let usage = json!({"usage": {
         "image_size_total": entry(usage.mib(), limits.size_total),
-        // Nothing is staged yet.
-        "image_stage_total": entry(0, limits.stage_total),
+        "image_stage_total": entry(usage.staged_mib(), limits.stage_total),
         "image_count_total": entry(usage.images, limits.count_total),
         "image_count_uploading": entry(usage.uploading, limits.count_uploading),
     }});

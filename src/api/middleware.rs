@@ -54,6 +54,10 @@ pub(super) struct Admission {
     pub(super) throttle: Arc<Throttle>,
 }
 
+/// The id of a request, as its answer has it.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) String);
+
 /// Gives every request an id and a span, counts it, gives errors their body, sees to unread bodies, and says when the
 /// connection closes.
 pub(super) async fn observe(
@@ -67,7 +71,8 @@ pub(super) async fn observe(
     let span =
         tracing::info_span!("request", request.id = id, %method, path = request.uri().path());
     let expects_continue = headers.contains_key(EXPECT);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(RequestId(id.clone()));
     let (body, unread) = observer.drains.watch(body, expects_continue);
     let request = Request::from_parts(parts, body);
     let answer = next.run(request).instrument(span.clone()).await;

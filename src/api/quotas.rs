@@ -18,10 +18,9 @@ pub(super) struct Quotas {
 
 impl Quotas {
     pub(super) fn new(authenticator: Arc<Authenticator>, images: &config::Images) -> Self {
-        let quota = images.user_storage_quota.bytes();
         Self {
             authenticator,
-            storage_quota: (quota > 0).then_some(quota),
+            storage_quota: images.storage_quota(),
         }
     }
 
@@ -45,6 +44,7 @@ impl Quotas {
             size_total: own.size_total,
             images: own.count_total,
             uploading: own.count_uploading,
+            staged: own.stage_total,
         })
     }
 }

@@ -95,6 +95,12 @@ routes! {
         GET download_image_data [DownloadImage, DownloadFromStore] images::download::download,
         PUT upload_image_data [UploadImage] images::upload::upload,
     }
+    "/v2/images/{image_id}/stage" {
+        PUT stage_image_data [ModifyImage] images::stage::stage,
+    }
+    "/v2/images/{image_id}/import" {
+        POST import_image [ModifyImage] images::import::import,
+    }
     "/v2/images/{image_id}/tags/{tag}" {
         PUT add_image_tag [ModifyImage] images::tags::add,
         DELETE delete_image_tag [ModifyImage] images::tags::remove,

@@ -8,6 +8,7 @@ use axum::extract::FromRef;
 use super::bodies::Bodies;
 use super::endpoint::Endpoint;
 use super::images::ImageSettings;
+use super::imports::Imports;
 use super::openapi::Document;
 use super::paging::PageLimits;
 use super::quotas::Quotas;
@@ -43,6 +44,7 @@ state! {
         stores: Arc<Stores>,
         transfers: Arc<Transfers>,
         images: ImageSettings,
+        imports: Imports,
         pages: PageLimits,
         quotas: Quotas,
         throttle: Arc<Throttle>,

@@ -1,5 +1,7 @@
 //! `/v2/tasks` and `/v2/images/{id}/tasks` (contract 6.6): reading them.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -15,8 +17,11 @@ use super::paging::{self, PageLimits, Pairs, bad};
 use crate::catalog::{Catalog, Direction, Task, TaskPage, TaskSortKey};
 use crate::image::{ImageId, Micros, ProjectId, rfc3339};
 use crate::policy::{Fields, Rule, Value as Attribute};
+use crate::task::TaskStatus;
 
 const PATH: &str = "/v2/tasks";
+
+const MIB: u64 = 1024 * 1024;
 
 #[derive(Serialize)]
 struct TaskView<'a> {
@@ -45,7 +50,7 @@ struct TaskView<'a> {
 struct Detail<'a> {
     input: Option<&'a Value>,
     result: Option<&'a Value>,
-    message: &'a str,
+    message: Cow<'a, str>,
 }
 
 impl<'a> TaskView<'a> {
@@ -72,7 +77,7 @@ impl<'a> TaskView<'a> {
             detail: Some(Detail {
                 input: task.input.as_ref(),
                 result: task.result.as_ref(),
-                message: &task.message,
+                message: message(task),
             }),
             ..Self::listed(task)
         }
@@ -227,6 +232,16 @@ async fn marker(catalog: &Catalog, id: &str) -> Result<String, Error> {
     }
 }
 
+/// How a task has ended, or how far it is.
+fn message(task: &Task) -> Cow<'_, str> {
+    match task.progress {
+        Some((done, total)) if task.status == TaskStatus::Processing => {
+            format!("Copied {} of {} MiB", done / MIB, total.div_ceil(MIB)).into()
+        }
+        _ => task.message.as_str().into(),
+    }
+}
+
 /// A row as it stands in the reference service's database: times with their fraction and without a zone.
 fn raw(task: &Task) -> Value {
     json!({
@@ -244,7 +259,7 @@ fn raw(task: &Task) -> Value {
         "user_id": task.user_id,
         "input": task.input,
         "result": task.result,
-        "message": task.message,
+        "message": message(task),
     })
 }
 

@@ -28,7 +28,7 @@ struct Table {
 }
 
 /// In an order in which no row comes before one that it refers to. What only this process or this database needs is not there.
-const TABLES: [Table; 12] = [
+const TABLES: [Table; 13] = [
     Table {
         name: "images",
         keys: 1,
@@ -99,6 +99,7 @@ const TABLES: [Table; 12] = [
             ("attempt_id", Text),
             ("image_id", Text),
             ("owner", Text),
+            ("purpose", Text),
             ("node", Text),
             ("store", Text),
             ("object_key", Text),
@@ -106,6 +107,19 @@ const TABLES: [Table; 12] = [
             ("lease_until", Number),
             ("reserved_bytes", Number),
             ("intent", Text),
+        ],
+    },
+    Table {
+        name: "staged_objects",
+        keys: 2,
+        columns: &[
+            ("image_id", Text),
+            ("position", Number),
+            ("store", Text),
+            ("object_key", Text),
+            ("etag", Text),
+            ("size", Number),
+            ("reviewed", Text),
         ],
     },
     Table {
@@ -127,6 +141,7 @@ const TABLES: [Table; 12] = [
             ("reserved_bytes", Number),
             ("images", Number),
             ("uploads", Number),
+            ("staged_bytes", Number),
         ],
     },
     Table {
@@ -182,6 +197,11 @@ const TABLES: [Table; 12] = [
             ("created_at", Number),
             ("updated_at", Number),
             ("expires_at", Number),
+            ("node", Text),
+            ("lease_until", Number),
+            ("claims", Number),
+            ("done_bytes", Number),
+            ("total_bytes", Number),
         ],
     },
 ];

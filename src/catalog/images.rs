@@ -9,7 +9,7 @@ use super::rows;
 use super::rows::signed;
 use super::status::{self, Facts};
 use super::usage::{self, Delta};
-use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, after, now};
+use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, after, now, staging};
 use crate::image::{
     Attributes, Image, ImageId, InvalidTransition, Location, ProjectId, Status, StoreId,
 };
@@ -210,7 +210,7 @@ impl Catalog {
         .await
     }
 
-    /// Marks an image deleted and hands its bytes to the garbage list, in one transaction. An upload under way keeps
+    /// Marks an image deleted and hands its bytes, staged ones too, to the garbage list, in one transaction. An upload under way keeps
     /// its row and finds out at its end.
     ///
     /// # Errors
@@ -229,15 +229,16 @@ impl Catalog {
             return Err(Error::Protected);
         }
         status::change(&mut tx, id, image.status, Status::Deleted, Facts::Kept).await?;
+        let held = Delta::of(&image).and(staging::held(&mut tx, &image).await?);
+        let mut garbage = staging::give_up_all(&mut tx, id).await?;
         let owner = image.owner.as_ref().map(ProjectId::as_str);
-        usage::change(&mut tx, owner, Delta::of(&image).gone()).await?;
+        usage::change(&mut tx, owner, held.gone()).await?;
         for delete in [
             "DELETE FROM image_locations WHERE image_id = $1",
             "DELETE FROM image_members WHERE image_id = $1",
         ] {
             query(delete).bind(id.as_str()).execute(&mut tx).await?;
         }
-        let mut garbage = Vec::with_capacity(image.locations.len());
         for location in image.locations {
             let item = Garbage {
                 store: location.store,
@@ -278,8 +279,19 @@ pub(super) async fn insert_location(
     image: &ImageId,
     location: &Location,
 ) -> Result<()> {
-    query("INSERT INTO image_locations (image_id, position, store, object_key, etag) VALUES ($1, 0, $2, $3, $4)")
+    insert_location_at(tx, image, 0, location).await
+}
+
+/// Stores where an image's data is, at a place that is free.
+pub(super) async fn insert_location_at(
+    tx: &mut Connection,
+    image: &ImageId,
+    position: i64,
+    location: &Location,
+) -> Result<()> {
+    query("INSERT INTO image_locations (image_id, position, store, object_key, etag) VALUES ($1, $2, $3, $4, $5)")
         .bind(image.as_str())
+        .bind(position)
         .bind(location.store.as_str())
         .bind(&location.key)
         .bind(&location.etag)
@@ -385,7 +397,7 @@ async fn insert_tag(tx: &mut Connection, image: &Image, tag: &str) -> Result<()>
     Ok(())
 }
 
-async fn put_property(
+pub(super) async fn put_property(
     tx: &mut Connection,
     image: &Image,
     name: &str,

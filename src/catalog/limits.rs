@@ -17,8 +17,10 @@ pub(crate) struct Limits {
     pub size_total: Option<u64>,
     /// `image_count_total`: images.
     pub images: Option<u64>,
-    /// `image_count_uploading`: uploads at once.
+    /// `image_count_uploading`: uploads at once, images that have their data staged included.
     pub uploading: Option<u64>,
+    /// `image_stage_total`, MiB: what is staged and being staged. For attempts to stage alone.
+    pub staged: Option<u64>,
 }
 
 impl Limits {
@@ -28,6 +30,7 @@ impl Limits {
         if let Some(quota) = self.storage_quota.filter(|quota| wanted > *quota) {
             return Err(Error::OverQuota { quota, wanted });
         }
+        self.check_staged(owner, usage, delta)?;
         match self.size_total {
             Some(limit) if wanted > limit.saturating_mul(MIB) => Err(over(
                 owner,
@@ -40,11 +43,34 @@ impl Limits {
         }
     }
 
+    /// Fails when the owner has more bytes staged than it may.
+    fn check_staged(&self, owner: Option<&str>, usage: Usage, delta: u64) -> Result<()> {
+        match self.staged {
+            Some(limit) if usage.staged > limit.saturating_mul(MIB) => Err(over(
+                owner,
+                "image_stage_total",
+                limit,
+                usage.staged.saturating_sub(delta) / MIB,
+                delta.div_ceil(MIB),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Bytes that the owner may still take; `None` for any number.
     pub(super) fn room(&self, usage: Usage) -> Option<u64> {
-        let total = self.size_total.map(|limit| limit.saturating_mul(MIB));
-        let most = self.storage_quota.into_iter().chain(total).min()?;
-        Some(most.saturating_sub(usage.bytes))
+        let bytes = |limit: u64| limit.saturating_mul(MIB);
+        let total = self.size_total.map(bytes);
+        let most = self.storage_quota.into_iter().chain(total).min();
+        let room = most.map(|most| most.saturating_sub(usage.bytes));
+        let staged = self.staged.map(bytes);
+        let to_stage = staged.map(|most| most.saturating_sub(usage.staged));
+        room.into_iter().chain(to_stage).min()
+    }
+
+    /// Whether bytes have to be reserved as they come.
+    pub(crate) fn bounds_bytes(&self) -> bool {
+        self.storage_quota.is_some() || self.size_total.is_some() || self.staged.is_some()
     }
 
     /// Fails when the owner has more images than it may, the one being made included.

@@ -12,6 +12,8 @@ pub(super) enum Facts<'a> {
     Kept,
     /// There is no data: size and its kin go (contract 2.6).
     Cleared,
+    /// Data of so many bytes waits for an import, which tells the rest.
+    Sized(u64),
     /// There is data, and these are its facts.
     Set(&'a DataFacts),
 }
@@ -28,6 +30,29 @@ pub(super) async fn change(
     facts: Facts<'_>,
 ) -> Result<()> {
     from.check_transition(to)?;
+    write(tx, id, from, to, facts).await
+}
+
+/// Sets the facts of the data of an image that stays in its status.
+///
+/// # Errors
+/// [`Error::Transition`] when the image is not in it; [`Error::Missing`] when it is gone.
+pub(super) async fn set_facts(
+    tx: &mut Connection,
+    id: &ImageId,
+    status: Status,
+    facts: Facts<'_>,
+) -> Result<()> {
+    write(tx, id, status, status, facts).await
+}
+
+async fn write(
+    tx: &mut Connection,
+    id: &ImageId,
+    from: Status,
+    to: Status,
+    facts: Facts<'_>,
+) -> Result<()> {
     let now = now();
     let mut query = Builder::new("UPDATE images SET status = ");
     query.push_bind(to.as_str());
@@ -41,6 +66,7 @@ pub(super) async fn change(
     match facts {
         Facts::Kept => {}
         Facts::Cleared => drop(query.push(", size = NULL, virtual_size = NULL")),
+        Facts::Sized(size) => drop(query.push(", size = ").push_bind(signed(size))),
         Facts::Set(facts) => {
             query.push(", size = ").push_bind(signed(facts.size));
             let virtual_size = facts.virtual_size.map(signed);

@@ -6,8 +6,7 @@
 
 use super::db::{Builder, Row, query};
 use super::rows::{self, bad_row};
-use super::status::{self, Facts};
-use super::{Catalog, Error, Garbage, OpenParts, Result, garbage, now};
+use super::{Catalog, Garbage, OpenParts, Result, garbage, imports, now};
 use crate::image::{AttemptId, ImageId, Status, StoreId};
 
 /// A copy of an image's data as its record has it.
@@ -32,6 +31,8 @@ pub(crate) struct Holders {
     pub is_recorded: bool,
     /// It is of an upload under way.
     pub is_uploading: bool,
+    /// It waits for an import.
+    pub is_staged: bool,
     /// It stands on the garbage list.
     pub is_garbage: bool,
     /// Where the image stands, deleted or not; `None` for one that was never here.
@@ -47,7 +48,7 @@ pub(crate) struct Standing {
     pub status: Status,
     /// Whether there is data by the record.
     pub has_location: bool,
-    /// Whether an upload to it is under way; only told of an image in saving.
+    /// Whether an upload to it is under way, data is staged for it, or a task imports it; only told of an image in between.
     pub has_upload: bool,
 }
 
@@ -56,7 +57,10 @@ const COPY: &str =
 
 const STANDING: &str = "SELECT i.id, i.status, \
     EXISTS (SELECT 1 FROM image_locations l WHERE l.image_id = i.id) AS has_location, \
-    i.status = 'saving' AND EXISTS (SELECT 1 FROM uploads u WHERE u.image_id = i.id) AS has_upload \
+    i.status IN ('saving', 'uploading') AND (EXISTS (SELECT 1 FROM uploads u WHERE u.image_id = i.id) \
+    OR EXISTS (SELECT 1 FROM staged_objects s WHERE s.image_id = i.id)) \
+    OR i.status = 'importing' AND EXISTS (SELECT 1 FROM tasks t WHERE t.image_id = i.id AND t.lease_until IS NOT NULL) \
+    AS has_upload \
     FROM images i WHERE i.deleted_at IS NULL AND i.id ";
 
 impl Catalog {
@@ -144,6 +148,7 @@ impl Catalog {
         let row = query(
             "SELECT EXISTS (SELECT 1 FROM image_locations WHERE store = $1 AND object_key = $2) AS is_recorded, \
              EXISTS (SELECT 1 FROM uploads WHERE attempt_id = $3) AS is_uploading, \
+             EXISTS (SELECT 1 FROM staged_objects WHERE store = $1 AND object_key = $2) AS is_staged, \
              EXISTS (SELECT 1 FROM garbage WHERE store = $1 AND object_key = $2) AS is_garbage, \
              (SELECT status FROM images WHERE id = $4) AS status",
         )
@@ -157,6 +162,7 @@ impl Catalog {
         Ok(Holders {
             is_recorded: row.get("is_recorded")?,
             is_uploading: row.get("is_uploading")?,
+            is_staged: row.get("is_staged")?,
             is_garbage: row.get("is_garbage")?,
             image: status
                 .map(|text| text.parse())
@@ -225,6 +231,7 @@ impl Catalog {
                 "SELECT 1 FROM images WHERE id = $4 \
                  AND NOT EXISTS (SELECT 1 FROM image_locations WHERE store = $1 AND object_key = $2) \
                  AND NOT EXISTS (SELECT 1 FROM uploads WHERE attempt_id = $3) \
+                 AND NOT EXISTS (SELECT 1 FROM staged_objects WHERE store = $1 AND object_key = $2) \
                  AND NOT EXISTS (SELECT 1 FROM garbage WHERE store = $1 AND object_key = $2)",
             )
             .bind(item.store.as_str())
@@ -243,7 +250,8 @@ impl Catalog {
         .await
     }
 
-    /// Takes an image from saving back to queued that no attempt is there for; false when it is no longer so.
+    /// Takes an image from saving or uploading back to queued that neither an attempt nor staged data is there for, and one from
+    /// importing that no task is there for; false when it is no longer so.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -251,20 +259,24 @@ impl Catalog {
         let (this, image) = (self.clone(), image.clone());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            rows::hold(&mut tx, image.as_str()).await?;
-            let attempt = query("SELECT 1 FROM uploads WHERE image_id = $1 LIMIT 1")
-                .bind(image.as_str())
-                .fetch_optional(&mut tx)
-                .await?;
-            if attempt.is_some() {
+            let Some(record) = rows::lock(&mut tx, &image).await? else {
+                return Ok(false);
+            };
+            let attendants = match record.status {
+                Status::Saving | Status::Uploading => {
+                    "SELECT 1 FROM uploads WHERE image_id = $1 \
+                     UNION ALL SELECT 1 FROM staged_objects WHERE image_id = $1 LIMIT 1"
+                }
+                Status::Importing => {
+                    "SELECT 1 FROM tasks WHERE image_id = $1 AND lease_until IS NOT NULL LIMIT 1"
+                }
+                _ => return Ok(false),
+            };
+            let attended = query(attendants).bind(image.as_str());
+            if attended.fetch_optional(&mut tx).await?.is_some() {
                 return Ok(false);
             }
-            let (from, to) = (Status::Saving, Status::Queued);
-            match status::change(&mut tx, &image, from, to, Facts::Cleared).await {
-                Ok(()) => {}
-                Err(Error::Missing | Error::Transition(_)) => return Ok(false),
-                Err(e) => return Err(e),
-            }
+            imports::give_up(&mut tx, &record, record.status).await?;
             this.commit(tx, &image).await?;
             Ok(true)
         })

@@ -1,4 +1,6 @@
-//! Records of tasks: reading them.
+//! Records of tasks: reading them. What makes them work is in `work`.
+
+pub(super) mod work;
 
 use serde_json::Value;
 
@@ -7,6 +9,7 @@ use super::rows::bad_row;
 use super::{Catalog, Direction, Result, now};
 use crate::image::{ImageId, Micros, ProjectId};
 use crate::task::{TaskStatus, TaskType};
+pub(crate) use work::{ClaimedTask, MOST_CLAIMS, TaskBounds, TaskEnd};
 
 /// A task (contract 6.6).
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +40,8 @@ pub(crate) struct Task {
     pub updated_at: Micros,
     /// When its record goes; known once the task has ended.
     pub expires_at: Option<Micros>,
+    /// Bytes that it has copied, of those it has to; `None` where it copies none.
+    pub progress: Option<(u64, u64)>,
 }
 
 /// A column that tasks can be sorted by.
@@ -215,5 +220,12 @@ fn task_of(row: &Row) -> Result<Task> {
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
         expires_at: row.get("expires_at")?,
+        progress: progress_of(row)?,
     })
+}
+
+fn progress_of(row: &Row) -> Result<Option<(u64, u64)>> {
+    let bytes = |column| row.get::<i64>(column).map(i64::unsigned_abs);
+    let (done, total) = (bytes("done_bytes")?, bytes("total_bytes")?);
+    Ok((total > 0).then_some((done, total)))
 }

@@ -1,7 +1,7 @@
-//! Uploads under way: leases, and the compare-and-set steps from queued to active or back.
+//! Uploads under way: leases, and the compare-and-set steps from queued to active, or to staged, or back.
 //!
 //! ```text
-//! begin ─▶ (note_multipart, renew, reserve)* ─▶ intend ─▶ finish      image active
+//! begin ─▶ (note_multipart, renew, reserve)* ─▶ intend ─▶ finish      image active, or its data staged
 //!    └──────────────── roll_back ──────────────────┘                  image queued, bytes in the garbage list
 //! ```
 //! What is done before the intent does not wait for the disk: lost in a power cut, the upload is lost as well, and nothing was
@@ -11,6 +11,8 @@
 //! whose process is gone, belongs to whoever finds it.
 
 mod abandoned;
+mod end;
+mod purpose;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,19 +23,18 @@ use super::db::{Builder, Connection, Row, query};
 use super::rows::{self, bad_row, signed};
 use super::status::{self, Facts};
 use super::usage::{self, Delta, Usage};
-use super::{Catalog, Error, Garbage, Judge, Limits, OpenParts, Result, images, now};
-use crate::image::{AttemptId, DataFacts, Image, ImageId, Location, ProjectId, Status, StoreId};
+use super::{Catalog, Error, Judge, Limits, Result};
+use crate::image::{AttemptId, DataFacts, Image, ImageId, ProjectId, Status, StoreId};
 pub(crate) use abandoned::{Abandoned, Lapsed};
-
-/// How long after it was given up a store may still carry out a request to publish an object: one that timed out here,
-/// or whose sender was killed. Longer than any store holds on to a request.
-const LATEST_PUBLICATION: Duration = Duration::from_secs(15 * 60);
+pub(crate) use purpose::Purpose;
 
 /// What an upload needs to begin.
 #[derive(Debug, Clone)]
 pub(crate) struct NewUpload {
     /// The new attempt.
     pub attempt: AttemptId,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The image it is for.
     pub image: ImageId,
     /// The store that will hold the object.
@@ -53,6 +54,8 @@ pub(crate) struct NewUpload {
 pub(crate) struct Upload {
     /// The attempt.
     pub attempt: AttemptId,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The image it is for.
     pub image: ImageId,
     /// The store that holds the object or its parts.
@@ -73,6 +76,9 @@ pub(crate) struct Intent {
     /// What the data was judged as; `None` in a row of a release before this field.
     #[serde(default)]
     pub judged_as: Option<Formats>,
+    /// Why the image must not have the data, where an import tells that and not the upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
 }
 
 /// The formats of a record.
@@ -107,7 +113,7 @@ pub(crate) enum Reserved {
 const SHARE_OF_ROOM: u64 = 16;
 
 impl Catalog {
-    /// Takes the image from queued to saving and opens the attempt's row, in one transaction. Gives the record that it
+    /// Takes the image from queued to saving, or to uploading, and opens the attempt's row, in one transaction. Gives the record that it
     /// was judged on: from here to the end of the attempt its formats stay.
     ///
     /// # Errors
@@ -120,27 +126,33 @@ impl Catalog {
             let mut tx = this.db.write_soon().await?;
             let image = rows::lock(&mut tx, &new.image).await?.ok_or(Error::Missing)?;
             judge(&image)?;
-            image.status.check_transition(Status::Saving)?;
+            if let Some(status) = new.purpose.status() {
+                image.status.check_transition(status)?;
+            } else if !new.purpose.is_wanted(image.status) {
+                return Err(Error::Missing);
+            }
             if !image.missing_formats().is_empty() {
                 return Err(Error::FormatsMissing);
             }
-            let (from, to) = (Status::Queued, Status::Saving);
-            status::change(&mut tx, &new.image, from, to, Facts::Cleared).await?;
+            if let Some(to) = new.purpose.status() {
+                let from = Status::Queued;
+                status::change(&mut tx, &new.image, from, to, Facts::Cleared).await?;
+            }
             let owner = image.owner.as_ref().map(ProjectId::as_str);
             let reserve = signed(new.reserve);
             let mut row = Builder::new(
-                "INSERT INTO uploads (attempt_id, image_id, owner, node, store, object_key, reserved_bytes, lease_until) \
+                "INSERT INTO uploads (attempt_id, image_id, owner, purpose, node, store, object_key, reserved_bytes, lease_until) \
                  VALUES (",
             );
             let texts = [new.attempt.as_str(), new.image.as_str()];
             row.push_list(texts).push(", ").push_bind(owner).push(", ");
-            row.push_list([&*this.node, new.store.as_str(), &new.key]);
+            row.push_list([new.purpose.as_str(), &*this.node, new.store.as_str(), &new.key]);
             row.push(", ").push_bind(reserve).push(", ");
             push_lease_end(&mut row, &tx, new.lease).push(")");
             row.build().execute(&mut tx).await?;
             tx.announce(new.image.as_str()).await?;
             // Last: all of the project's transactions wait for each other here.
-            let usage = usage::change(&mut tx, owner, Delta::upload(reserve)).await?;
+            let usage = usage::change(&mut tx, owner, Delta::attempt(new.purpose, reserve)).await?;
             new.limits.check_bytes(owner, usage, new.reserve)?;
             new.limits.check_uploading(owner, usage)?;
             let begun = this.commit(tx, &new.image).await?.ok_or(Error::Missing)?;
@@ -256,110 +268,21 @@ impl Catalog {
                 limits.check_bytes(owner.as_deref(), usage, size)?;
             }
             let row = query(
-                "UPDATE uploads SET intent = $1 WHERE attempt_id = $2 RETURNING \
+                "UPDATE uploads SET intent = $1 WHERE attempt_id = $2 RETURNING purpose, \
                  (SELECT status FROM images WHERE id = uploads.image_id) AS status",
             )
             .bind(text)
             .bind(attempt.as_str())
             .fetch_one(&mut tx)
             .await?;
+            let purpose: Purpose = row.get::<String>("purpose")?.parse().map_err(bad_row)?;
             let status: Option<String> = row.get("status")?;
+            let status: Status = status.ok_or(Error::Missing)?.parse().map_err(bad_row)?;
             tx.commit().await?;
-            if status.as_deref() == Some(Status::Saving.as_str()) {
-                Ok(())
-            } else {
-                Err(Error::Missing)
-            }
-        })
-        .await
-    }
-
-    /// Takes the image from saving to active with what the upload owns: size, digests, location. Everything else stays
-    /// as it is, so that a PATCH during the upload is kept.
-    ///
-    /// # Errors
-    /// [`Error::Missing`] when the image was deleted meanwhile; [`Error::Changed`] when it has other formats than the data
-    /// was judged as; [`Error::LeaseLost`]. Nothing is changed then.
-    pub(crate) async fn finish_upload(
-        &self,
-        attempt: &AttemptId,
-        intent: &Intent,
-        etag: Option<String>,
-    ) -> Result<Arc<Image>> {
-        let (this, attempt, intent) = (self.clone(), attempt.clone(), intent.clone());
-        self.detached(async move {
-            let mut tx = this.db.write().await?;
-            let taken = this.take(&mut tx, &attempt).await?;
-            let (upload, held) = taken.ok_or(Error::LeaseLost)?;
-            let Intent { facts, judged_as } = intent;
-            let (from, to) = (Status::Saving, Status::Active);
-            status::change(&mut tx, &upload.image, from, to, Facts::Set(&facts)).await?;
-            let mut image = rows::load(&mut tx, &upload.image)
-                .await?
-                .ok_or(Error::Missing)?;
-            if judged_as.is_some_and(|formats| formats != Formats::of(&image)) {
-                return Err(Error::Changed);
-            }
-            let location = Location {
-                store: upload.store,
-                key: upload.key,
-                etag,
-            };
-            images::insert_location(&mut tx, &upload.image, &location).await?;
-            image.locations.push(location);
-            let image = Arc::new(image);
-            tx.announce(upload.image.as_str()).await?;
-            // Last: all of the project's transactions wait for each other here.
-            let owner = image.owner.as_ref().map(ProjectId::as_str);
-            held.move_to(&mut tx, owner, signed(facts.size)).await?;
-            this.commit_as(tx, &upload.image, Some(Arc::clone(&image)))
-                .await?;
-            this.leases.end(&attempt);
-            Ok(image)
-        })
-        .await
-    }
-
-    /// Ends an attempt without a result: the image goes back to queued (unless it is deleted) and the bytes go to the
-    /// garbage list, in one transaction. `None` when the attempt was ended already.
-    ///
-    /// The caller removes the bytes at once. Where the store had been told to publish them, the list has them removed
-    /// once more a quarter of an hour later.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`]; the lease will run out and recovery does the same.
-    pub(crate) async fn roll_back(&self, attempt: &AttemptId) -> Result<Option<Garbage>> {
-        let (this, attempt) = (self.clone(), attempt.clone());
-        self.detached(async move {
-            let mut tx = this.db.write().await?;
-            let Some((upload, held)) = this.take(&mut tx, &attempt).await? else {
-                this.leases.end(&attempt);
-                return Ok(None);
-            };
-            let (from, to) = (Status::Saving, Status::Queued);
-            match status::change(&mut tx, &upload.image, from, to, Facts::Cleared).await {
-                Ok(()) | Err(Error::Missing | Error::Transition(_)) => {}
-                Err(e) => return Err(e),
-            }
-            let parts = upload
-                .upload_id
-                .map_or(OpenParts::Unknown, OpenParts::Upload);
-            let garbage = Garbage {
-                store: upload.store,
-                key: upload.key,
-                parts,
-            };
-            // The store may still be at work on a publication whose answer did not come.
-            let due_at = if upload.intent.is_some() {
-                now().saturating_add(micros(LATEST_PUBLICATION))
-            } else {
-                now()
-            };
-            super::garbage::insert(&mut tx, &garbage, due_at).await?;
-            held.give_back(&mut tx).await?;
-            this.commit(tx, &upload.image).await?;
-            this.leases.end(&attempt);
-            Ok(Some(garbage))
+            purpose
+                .is_wanted(status)
+                .then_some(())
+                .ok_or(Error::Missing)
         })
         .await
     }
@@ -369,6 +292,7 @@ fn upload_of(row: &Row) -> Result<Upload> {
     let intent: Option<String> = row.get("intent")?;
     Ok(Upload {
         attempt: row.get::<String>("attempt_id")?.as_str().into(),
+        purpose: row.get::<String>("purpose")?.parse().map_err(bad_row)?,
         image: row.get::<String>("image_id")?.parse().map_err(bad_row)?,
         store: row.get::<String>("store")?.as_str().into(),
         key: row.get("object_key")?,
@@ -392,70 +316,7 @@ fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// What an attempt counted for, while its row is being removed.
-struct Held {
-    owner: Option<String>,
-    reserved: i64,
-}
-
-impl Held {
-    /// The owner of the attempt has it no longer.
-    async fn give_back(self, tx: &mut Connection) -> Result<()> {
-        let held = Delta::upload(self.reserved).gone();
-        usage::change(tx, self.owner.as_deref(), held).await?;
-        Ok(())
-    }
-
-    /// The same, and the image's owner has so many bytes instead. The two are one, unless the image was given away meanwhile.
-    async fn move_to(self, tx: &mut Connection, owner: Option<&str>, bytes: i64) -> Result<()> {
-        if self.owner.as_deref() == owner {
-            let change = Delta {
-                bytes,
-                ..Delta::upload(self.reserved).gone()
-            };
-            usage::change(tx, owner, change).await?;
-            return Ok(());
-        }
-        let mut steps = [
-            (self.owner.as_deref(), Delta::upload(self.reserved).gone()),
-            (owner, Delta::bytes(bytes)),
-        ];
-        usage::change_in_order(tx, &mut steps).await
-    }
-}
-
 impl Catalog {
-    /// Removes an attempt's row and returns it with what it had reserved, which is still to be given back; `None` when it is
-    /// gone or another process has it.
-    async fn take(
-        &self,
-        tx: &mut Connection,
-        attempt: &AttemptId,
-    ) -> Result<Option<(Upload, Held)>> {
-        let row = query("SELECT image_id FROM uploads WHERE attempt_id = $1")
-            .bind(attempt.as_str())
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        // The image's row before the attempt's: all who hold both take them in this order.
-        rows::hold(tx, row.get("image_id")?).await?;
-        let row = query("DELETE FROM uploads WHERE attempt_id = $1 AND node = $2 RETURNING *")
-            .bind(attempt.as_str())
-            .bind(&*self.node)
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        let held = Held {
-            owner: row.get("owner")?,
-            reserved: row.get("reserved_bytes")?,
-        };
-        Ok(Some((upload_of(&row)?, held)))
-    }
-
     /// Sets what an attempt has reserved, bytes; gives the owner and what he holds then, if that is not what it was.
     async fn set_reserved(
         &self,
@@ -464,7 +325,7 @@ impl Catalog {
         bytes: u64,
     ) -> Result<(Option<String>, Option<Usage>)> {
         let row =
-            query("SELECT owner, reserved_bytes FROM uploads WHERE attempt_id = $1 AND node = $2")
+            query("SELECT owner, purpose, reserved_bytes FROM uploads WHERE attempt_id = $1 AND node = $2")
                 .bind(attempt.as_str())
                 .bind(&*self.node)
                 .locking(tx)
@@ -481,7 +342,8 @@ impl Catalog {
             .bind(attempt.as_str())
             .execute(&mut *tx)
             .await?;
-        let usage = usage::change(tx, owner.as_deref(), Delta::reserved(more)).await?;
+        let purpose: Purpose = row.get::<String>("purpose")?.parse().map_err(bad_row)?;
+        let usage = usage::change(tx, owner.as_deref(), Delta::reserved(purpose, more)).await?;
         Ok((owner, Some(usage)))
     }
 }

@@ -5,7 +5,7 @@
 
 use super::db::{Connection, Row, query};
 use super::rows::signed;
-use super::{Catalog, Result};
+use super::{Catalog, Limits, Purpose, Result, staging};
 use crate::image::{Image, ProjectId};
 pub(crate) use recount::Counters;
 
@@ -20,14 +20,29 @@ pub(crate) struct Usage {
     pub bytes: u64,
     /// Images, whatever their status.
     pub images: u64,
-    /// Uploads under way.
+    /// Uploads under way, and images that have their data staged.
     pub uploading: u64,
+    /// Of the bytes, those that are staged or being staged.
+    pub staged: u64,
 }
 
 impl Usage {
     /// Bytes as whole MiB, which limits are counted in.
     pub(crate) fn mib(&self) -> u64 {
         self.bytes / MIB
+    }
+
+    /// The same with so many bytes more.
+    pub(super) fn with_bytes(self, more: u64) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(more),
+            ..self
+        }
+    }
+
+    /// Staged bytes as whole MiB.
+    pub(crate) fn staged_mib(&self) -> u64 {
+        self.staged / MIB
     }
 }
 
@@ -40,8 +55,10 @@ pub(super) struct Delta {
     pub reserved: i64,
     /// Images.
     pub images: i64,
-    /// Uploads under way.
+    /// Uploads under way, and images that have their data staged.
     pub uploads: i64,
+    /// Of the bytes, those that are staged or being staged.
+    pub staged: i64,
 }
 
 impl Delta {
@@ -51,6 +68,7 @@ impl Delta {
         reserved: 0,
         images: 1,
         uploads: 0,
+        staged: 0,
     };
 
     /// An image with its data.
@@ -70,20 +88,45 @@ impl Delta {
         }
     }
 
-    /// More or less bytes reserved.
-    pub(super) fn reserved(bytes: i64) -> Self {
+    /// Data of so many bytes that waits for an import.
+    pub(super) fn staged(bytes: i64) -> Self {
         Self {
-            reserved: bytes,
+            bytes,
+            uploads: 1,
+            staged: bytes,
             ..Self::default()
         }
     }
 
-    /// An upload that has reserved so much.
-    pub(super) fn upload(reserved: i64) -> Self {
+    /// More or less bytes reserved by an attempt.
+    pub(super) fn reserved(purpose: Purpose, bytes: i64) -> Self {
+        let staged = match purpose {
+            Purpose::Upload | Purpose::Copy => 0,
+            Purpose::Stage => bytes,
+        };
         Self {
-            reserved,
-            uploads: 1,
+            reserved: bytes,
+            staged,
             ..Self::default()
+        }
+    }
+
+    /// An attempt that has reserved so much. A copy is no upload of its own: the image counts as one while it is imported.
+    pub(super) fn attempt(purpose: Purpose, reserved: i64) -> Self {
+        Self {
+            uploads: i64::from(purpose != Purpose::Copy),
+            ..Self::reserved(purpose, reserved)
+        }
+    }
+
+    /// Both.
+    pub(super) fn and(self, other: Delta) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            reserved: self.reserved.saturating_add(other.reserved),
+            images: self.images.saturating_add(other.images),
+            uploads: self.uploads.saturating_add(other.uploads),
+            staged: self.staged.saturating_add(other.staged),
         }
     }
 
@@ -94,6 +137,7 @@ impl Delta {
             reserved: -self.reserved,
             images: -self.images,
             uploads: -self.uploads,
+            staged: -self.staged,
         }
     }
 }
@@ -106,12 +150,23 @@ impl Catalog {
     pub(crate) async fn usage(&self, owner: Option<&str>) -> Result<Usage> {
         read(&mut self.db.read().await?, owner).await
     }
+
+    /// Fails when a project holds more than it may already.
+    ///
+    /// # Errors
+    /// [`super::Error::OverQuota`], [`super::Error::OverLimit`].
+    pub(crate) async fn check_limits(&self, owner: Option<&str>, limits: Limits) -> Result<()> {
+        if !limits.bounds_bytes() {
+            return Ok(());
+        }
+        limits.check_bytes(owner, self.usage(owner).await?, 0)
+    }
 }
 
 /// What a project holds by the last commit; others may be changing it.
 pub(super) async fn read(db: &mut Connection, owner: Option<&str>) -> Result<Usage> {
     let row = query(
-        "SELECT bytes, reserved_bytes, images, uploads FROM project_usage WHERE project = $1",
+        "SELECT bytes, reserved_bytes, images, uploads, staged_bytes FROM project_usage WHERE project = $1",
     )
     .bind(owner.unwrap_or_default())
     .fetch_optional(db)
@@ -122,17 +177,19 @@ pub(super) async fn read(db: &mut Connection, owner: Option<&str>) -> Result<Usa
 /// Changes what a project holds; gives what it holds then.
 pub(super) async fn change(tx: &mut Connection, owner: Option<&str>, by: Delta) -> Result<Usage> {
     let row = query(
-        "INSERT INTO project_usage (project, bytes, reserved_bytes, images, uploads) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO project_usage (project, bytes, reserved_bytes, images, uploads, staged_bytes) VALUES ($1, $2, $3, $4, $5, $6) \
          ON CONFLICT (project) DO UPDATE SET bytes = project_usage.bytes + excluded.bytes, \
          reserved_bytes = project_usage.reserved_bytes + excluded.reserved_bytes, \
-         images = project_usage.images + excluded.images, uploads = project_usage.uploads + excluded.uploads \
-         RETURNING bytes, reserved_bytes, images, uploads",
+         images = project_usage.images + excluded.images, uploads = project_usage.uploads + excluded.uploads, \
+         staged_bytes = project_usage.staged_bytes + excluded.staged_bytes \
+         RETURNING bytes, reserved_bytes, images, uploads, staged_bytes",
     )
     .bind(owner.unwrap_or_default())
     .bind(by.bytes)
     .bind(by.reserved)
     .bind(by.images)
     .bind(by.uploads)
+    .bind(by.staged)
     .fetch_one(tx)
     .await?;
     usage_of(&row)
@@ -148,7 +205,7 @@ pub(super) async fn change_owner<'a>(
     if from == to {
         return Ok(());
     }
-    let what = Delta::of(image);
+    let what = Delta::of(image).and(staging::held(tx, image).await?);
     let name = |owner: Option<&'a ProjectId>| owner.map(ProjectId::as_str);
     let mut steps = [(name(from), what.gone()), (name(to), what)];
     change_in_order(tx, &mut steps).await
@@ -172,6 +229,7 @@ fn usage_of(row: &Row) -> Result<Usage> {
         bytes: number("bytes")?.saturating_add(number("reserved_bytes")?),
         images: number("images")?,
         uploading: number("uploads")?,
+        staged: number("staged_bytes")?,
     })
 }
 

@@ -160,6 +160,12 @@ impl Default for Images {
 }
 
 impl Images {
+    /// Bytes that the images of one project may take together; none for any number.
+    pub fn storage_quota(&self) -> Option<u64> {
+        let quota = self.user_storage_quota.bytes();
+        (quota > 0).then_some(quota)
+    }
+
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let default = Self::default();
         let images = Self {

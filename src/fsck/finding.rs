@@ -72,8 +72,11 @@ pub(crate) enum Finding {
         attempt: AttemptId,
         lapsed_seconds: u64,
     },
-    /// An image in saving that no upload is there for.
-    StuckImage { image: ImageId },
+    /// An image in saving or uploading that neither an upload nor staged data is there for.
+    StuckImage {
+        image: ImageId,
+        image_status: &'static str,
+    },
     /// A multipart upload that no attempt has.
     OpenMultipart {
         #[serde(flatten)]
@@ -124,6 +127,8 @@ pub(crate) enum Reason {
     Young,
     /// It is of an upload under way.
     UnderWay,
+    /// It waits for an import.
+    Staged,
     /// It stands on the garbage list and will go.
     Garbage,
     /// Its key is not of our making.
@@ -155,6 +160,7 @@ impl Reason {
         match self {
             Reason::Young => "young",
             Reason::UnderWay => "under_way",
+            Reason::Staged => "staged",
             Reason::Garbage => "garbage",
             Reason::Foreign => "foreign",
         }
@@ -236,8 +242,14 @@ impl fmt::Display for Finding {
                     "{store} {key}: image {image}, attempt {attempt}: nobody has worked on it for {since}"
                 )
             }
-            Finding::StuckImage { image } => {
-                write!(f, "image {image}: saving, and no upload is there for it")
+            Finding::StuckImage {
+                image,
+                image_status,
+            } => {
+                write!(
+                    f,
+                    "image {image}: {image_status}, and no upload is there for it"
+                )
             }
             Finding::OpenMultipart { object, upload_id } => {
                 write!(
@@ -298,10 +310,11 @@ impl fmt::Display for Counters {
             reserved,
             images,
             uploads,
+            staged,
         } = self;
         write!(
             f,
-            "{bytes} bytes, {reserved} reserved, {images} images, {uploads} uploads"
+            "{bytes} bytes, {reserved} reserved, {images} images, {uploads} uploads, {staged} bytes staged"
         )
     }
 }

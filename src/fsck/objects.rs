@@ -201,6 +201,7 @@ async fn look_at_object(
     let left = match holders {
         holders if holders.is_recorded => return Ok(Look::Nothing),
         holders if holders.is_uploading => Some(Reason::UnderWay),
+        holders if holders.is_staged => Some(Reason::Staged),
         holders if holders.is_garbage => Some(Reason::Garbage),
         _ => None,
     };

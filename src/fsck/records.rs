@@ -85,9 +85,10 @@ fn finding_of(standing: &Standing) -> Option<(Finding, Remedy)> {
             };
             Some((finding, Remedy::None("a record is never deleted")))
         }
-        Status::Saving if !standing.has_upload => Some((
+        Status::Saving | Status::Uploading | Status::Importing if !standing.has_upload => Some((
             Finding::StuckImage {
                 image: image.clone(),
+                image_status: standing.status.as_str(),
             },
             Remedy::Requeue(image),
         )),

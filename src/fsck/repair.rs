@@ -125,7 +125,7 @@ impl Check<'_> {
                 }
             }
             Remedy::Settle(found) => match self.site.transfers.settle(&found).await? {
-                Settled::Forward => "the image is active",
+                Settled::Forward => "the image has it",
                 Settled::Back(Some(item)) => {
                     self.remove(&item).await?;
                     "the image is queued again"

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 macro_rules! text_id {
@@ -38,6 +38,7 @@ text_id! {
 }
 text_id! {
     /// Name of a configured store.
+    #[derive(Deserialize)]
     StoreId
 }
 text_id! {

@@ -28,6 +28,11 @@ pub(super) trait Work: Send + Sync + 'static {
     /// How long the worker waits after a unit.
     fn pause(&self) -> Duration;
 
+    /// Ends when there is something to be done before the pause is over.
+    fn woken(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
     /// Does a unit: what is to be done now. An error says that some of it was not; it is tried again after the pause.
     fn run_once(&self) -> impl Future<Output = Result<()>> + Send;
 }
@@ -52,6 +57,7 @@ pub(super) async fn run<W: Work>(work: W, metrics: Arc<Metrics>, stop: Cancellat
         progress.note(&work, done);
         tokio::select! {
             () = tokio::time::sleep(work.pause()) => {}
+            () = work.woken() => {}
             () = stop.cancelled() => return,
         }
     }

@@ -53,6 +53,7 @@ pub(super) enum Reason {
     /// It has one.
     Recorded,
     Uploading,
+    Staged,
     Garbage,
     OtherRecord,
     OtherImage,
@@ -64,6 +65,7 @@ impl Reason {
         match self {
             Reason::Recorded => "it has a record",
             Reason::Uploading => "its upload is under way",
+            Reason::Staged => "it waits for an import",
             Reason::Garbage => "it is to be removed",
             Reason::OtherRecord => "its image has or had a record without it",
             Reason::OtherImage => "its metadata names another image",

@@ -70,6 +70,8 @@ label! {
     UploadOutcome {
         /// The image has its data.
         Active = "active",
+        /// The data waits for an import.
+        Staged = "staged",
         /// A rule of the API forbade it: quota, size cap, a declared length that was not kept.
         Refused = "refused",
         /// The store, the catalog or this service failed.
@@ -164,6 +166,8 @@ label! {
         Reap = "reap",
         /// Counting what waits on the garbage list.
         Count = "count",
+        /// Carrying imports out.
+        Import = "import",
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::key::key_of;
 use super::lease::{self, Reservation};
 use super::{Error, Result};
-use crate::catalog::{self, Catalog, Garbage, Intent, Judge, Limits, NewUpload, Upload};
+use crate::catalog::{self, Catalog, Garbage, Intent, Judge, Limits, NewUpload, Purpose, Upload};
 use crate::image::{AttemptId, Image, ImageId};
 use crate::store::{MultipartUpload, Store};
 
@@ -30,6 +30,7 @@ impl Attempt {
     pub(super) fn new(
         catalog: Catalog,
         store: Arc<Store>,
+        purpose: Purpose,
         image: ImageId,
         lease: Duration,
         limits: Limits,
@@ -38,6 +39,7 @@ impl Attempt {
         let upload = Upload {
             key: key_of(store.prefix(), &image, &attempt),
             attempt,
+            purpose,
             image,
             store: store.name().into(),
             upload_id: None,
@@ -48,7 +50,10 @@ impl Attempt {
             store,
             upload,
             lease,
-            limits,
+            limits: Limits {
+                staged: limits.staged.filter(|_| purpose == Purpose::Stage),
+                ..limits
+            },
         }
     }
 
@@ -62,7 +67,7 @@ impl Attempt {
         &self.store
     }
 
-    /// Takes the image from queued to saving and opens the row, with `reserve` bytes of the quota. Gives the record that
+    /// Takes the image from queued to where its purpose has it and opens the row, with `reserve` bytes of the quota. Gives the record that
     /// `judge` has seen, by which the bytes are judged.
     ///
     /// # Errors
@@ -70,6 +75,7 @@ impl Attempt {
     pub(super) async fn begin(&self, reserve: u64, judge: Judge) -> Result<Arc<Image>> {
         let new = NewUpload {
             attempt: self.upload.attempt.clone(),
+            purpose: self.upload.purpose,
             image: self.upload.image.clone(),
             store: self.upload.store.clone(),
             key: self.upload.key.clone(),
@@ -117,7 +123,7 @@ impl Attempt {
         recorded.await.map_err(gone)
     }
 
-    /// Makes the image active with the published object, and ends the attempt.
+    /// Gives the image the published object, and ends the attempt.
     ///
     /// # Errors
     /// [`Error::Gone`] when the image was deleted meanwhile; a lost lease.

@@ -14,7 +14,7 @@ const CLAIM: Duration = Duration::from_secs(10);
 /// How an attempt was settled that nobody works on.
 #[derive(Debug)]
 pub(crate) enum Settled {
-    /// The object is whole and as intended: the image is active.
+    /// The object is whole and as intended: the image has it.
     Forward,
     /// The image is queued again, and these bytes are to be removed; `None` when somebody else has ended the attempt.
     Back(Option<Garbage>),

@@ -1,4 +1,5 @@
-//! `ingest`: an image's data from a client's body into a store, and the record from queued to active.
+//! `ingest`: an image's data from a client's body into a store, and the record from queued to active, or to where it waits for
+//! an import.
 //!
 //! What happens when something goes away:
 //!
@@ -24,7 +25,7 @@ use super::publish::publish;
 use super::read::Reader;
 use super::send::Sent;
 use super::{Error, Result, Transfers, cleanup};
-use crate::catalog::{self, Formats, Intent, Judge, Limits};
+use crate::catalog::{self, Formats, Intent, Judge, Limits, Purpose};
 use crate::image::{DataFacts, Image, ImageId};
 use crate::net::Broken;
 use crate::store::Store;
@@ -32,6 +33,8 @@ use crate::telemetry::labels::UploadOutcome;
 
 /// An upload that passed the checks of the API.
 pub(crate) struct Ingest {
+    /// Whether the data is the image's at once, or staged.
+    pub purpose: Purpose,
     /// The image.
     pub image: ImageId,
     /// The checks of the API, for the record that the attempt begins with.
@@ -74,6 +77,7 @@ impl Transfers {
             let attempt = Arc::new(Attempt::new(
                 this.catalog.clone(),
                 Arc::clone(&job.store),
+                job.purpose,
                 job.image.clone(),
                 this.rules.lease,
                 job.limits,
@@ -82,7 +86,7 @@ impl Transfers {
             this.metrics.upload_ended(
                 result
                     .as_ref()
-                    .map_or_else(Error::outcome, |_| UploadOutcome::Active),
+                    .map_or_else(Error::outcome, |_| outcome_of(attempt.upload().purpose)),
             );
             // The client learns the outcome next; what it still sends is not ours to read.
             drop(body);
@@ -121,16 +125,13 @@ impl Transfers {
             lost = attempt.renew_until_lost() => return Err(lost),
             () = self.stop.cancelled() => return Err(Error::Stopping),
         };
-        let (facts, sent) = review(&image, taken, &self.rules.formats)?;
+        let purpose = attempt.upload().purpose;
+        let (intent, sent) = review(&image, taken, &self.rules.formats, purpose)?;
         // A PutObject is not dropped half-way: the store might still carry it out after the roll back has looked. A
         // completion may be, since aborting the multipart upload settles which of the two came first. A lost lease is
         // found out by the catalog, and a process that ends meanwhile leaves its intent to recovery.
         let may_be_dropped = matches!(sent, Sent::Parts(..));
-        let intent = Intent {
-            facts,
-            judged_as: Some(Formats::of(&image)),
-        };
-        let mut publishing = std::pin::pin!(make_active(attempt, intent, sent));
+        let mut publishing = std::pin::pin!(conclude(attempt, intent, sent));
         tokio::select! {
             done = &mut publishing => done,
             () = self.stop.cancelled(), if may_be_dropped => Err(Error::Stopping),
@@ -182,17 +183,28 @@ impl Transfers {
 }
 
 /// Publishes reviewed bytes and makes the image active with them.
-async fn make_active(attempt: &Attempt, intent: Intent, sent: Sent) -> Result<Arc<Image>> {
+async fn conclude(attempt: &Attempt, intent: Intent, sent: Sent) -> Result<Arc<Image>> {
     attempt.record_intent(&intent).await?;
     let etag = publish(attempt.store(), attempt.upload(), &intent.facts, sent).await?;
     attempt.finish(&intent, etag).await
 }
 
-/// Everything that is known of the bytes, before anything becomes visible.
-fn review(image: &Image, taken: Taken, formats: &FormatRules) -> Result<(DataFacts, Sent)> {
-    let virtual_size = match taken.inspection {
-        Some(inspection) => formats.judge(image, &inspection.finish())?,
-        None => None,
+/// Everything that is known of the bytes, before anything becomes visible. What is only staged may be refused: the import
+/// tells.
+fn review(
+    image: &Image,
+    taken: Taken,
+    formats: &FormatRules,
+    purpose: Purpose,
+) -> Result<(Intent, Sent)> {
+    let verdict = match taken.inspection {
+        Some(inspection) => formats.judge(image, &inspection.finish()),
+        None => Ok(None),
+    };
+    let (virtual_size, refusal) = match verdict {
+        Ok(virtual_size) => (virtual_size, None),
+        Err(refusal) if purpose == Purpose::Stage => (None, Some(refusal.to_string())),
+        Err(refusal) => return Err(refusal.into()),
     };
     let facts = DataFacts {
         size: taken.size,
@@ -201,5 +213,17 @@ fn review(image: &Image, taken: Taken, formats: &FormatRules) -> Result<(DataFac
         os_hash_algo: taken.digests.algorithm.as_str().to_owned(),
         os_hash_value: taken.digests.hash,
     };
-    Ok((facts, taken.sent))
+    let intent = Intent {
+        facts,
+        judged_as: Some(Formats::of(image)),
+        refusal,
+    };
+    Ok((intent, taken.sent))
+}
+
+fn outcome_of(purpose: Purpose) -> UploadOutcome {
+    match purpose {
+        Purpose::Upload | Purpose::Copy => UploadOutcome::Active,
+        Purpose::Stage => UploadOutcome::Staged,
+    }
 }

@@ -58,8 +58,7 @@ impl Reservation<'_> {
     /// # Errors
     /// Over the quota, or the catalog is away.
     pub(super) async fn ensure_reserved(&mut self, size: u64) -> Result<()> {
-        let is_unlimited = self.limits.storage_quota.is_none() && self.limits.size_total.is_none();
-        if is_unlimited || size <= self.reserved {
+        if !self.limits.bounds_bytes() || size <= self.reserved {
             return Ok(());
         }
         let give_up = Instant::now() + QUOTA_WAIT;

@@ -230,7 +230,7 @@ async fn killed_after_publication(operation: &'static str, size: u64) {
     site.proxy
         .fail_operation(operation, Fault::LoseAnswer, 0, 1);
     site.proxy.fail_operation("head", Fault::Hang, 0, ALWAYS);
-    kill_at_request(&site, server, &id, size, "head").await;
+    kill_at_request(&site, server, &id, "file", size, "head").await;
     assert_eq!(
         site.bucket.keys().await.len(),
         1,
@@ -248,6 +248,36 @@ async fn killed_after_publication(operation: &'static str, size: u64) {
 }
 
 #[tokio::test]
+async fn data_that_was_published_before_the_kill_is_staged() {
+    for (operation, size) in [("put", MIB), ("complete", 9 * MIB)] {
+        let site = Site::new().await;
+        let server = site.start().await;
+        let id = server.client.create_image().await;
+        site.proxy
+            .fail_operation(operation, Fault::LoseAnswer, 0, 1);
+        site.proxy.fail_operation("head", Fault::Hang, 0, ALWAYS);
+        kill_at_request(&site, server, &id, "stage", size, "head").await;
+
+        site.proxy.heal();
+        let server = site.start().await;
+        eventually("the data is staged", async || {
+            (server.client.image(&id).await["size"] == size).then_some(())
+        })
+        .await;
+        let image = server.client.image(&id).await;
+        assert_eq!(image["status"], "uploading", "{image}");
+        assert!(image["checksum"].is_null(), "{image}");
+        assert_eq!(site.bucket.keys().await.len(), 1);
+        let deleted = server.client.delete(&format!("/v2/images/{id}")).await;
+        assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+        eventually("nothing is left", async || {
+            (site.contents().await == (vec![], vec![])).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn image_whose_object_was_put_before_the_kill_becomes_active() {
     killed_after_publication("put", MIB).await;
 }
@@ -259,17 +289,20 @@ async fn image_whose_parts_were_completed_before_the_kill_becomes_active() {
 
 #[tokio::test]
 async fn upload_killed_before_its_publication_is_rolled_back() {
-    for (operation, size) in [
-        ("put", MIB),
-        ("create_upload", 9 * MIB),
-        ("part", 9 * MIB),
-        ("complete", 9 * MIB),
+    for (route, operation, size) in [
+        ("file", "put", MIB),
+        ("file", "create_upload", 9 * MIB),
+        ("file", "part", 9 * MIB),
+        ("file", "complete", 9 * MIB),
+        ("stage", "put", MIB),
+        ("stage", "part", 9 * MIB),
+        ("stage", "complete", 9 * MIB),
     ] {
         let site = Site::new().await;
         let server = site.start().await;
         let id = server.client.create_image().await;
         site.proxy.fail_operation(operation, Fault::Hang, 0, ALWAYS);
-        kill_at_request(&site, server, &id, size, operation).await;
+        kill_at_request(&site, server, &id, route, size, operation).await;
 
         site.proxy.heal();
         let server = site.start().await;
@@ -294,7 +327,7 @@ async fn multipart_upload_whose_id_was_never_learned_is_aborted() {
     // The roll-back that follows asks for open uploads, and there the process dies.
     site.proxy
         .fail_operation("list_uploads", Fault::Hang, 0, ALWAYS);
-    kill_at_request(&site, server, &id, 9 * MIB, "list_uploads").await;
+    kill_at_request(&site, server, &id, "file", 9 * MIB, "list_uploads").await;
     assert_eq!(site.bucket.open_uploads().await.len(), 1);
 
     site.proxy.heal();
@@ -315,7 +348,7 @@ async fn upload_is_not_settled_while_the_store_is_away() {
     site.proxy
         .fail_operation("complete", Fault::LoseAnswer, 0, 1);
     site.proxy.fail_operation("head", Fault::Hang, 0, 1);
-    kill_at_request(&site, server, &id, 9 * MIB, "head").await;
+    kill_at_request(&site, server, &id, "file", 9 * MIB, "head").await;
 
     site.proxy.heal();
     let away = Fault::Answer(StatusCode::SERVICE_UNAVAILABLE, "SlowDown");
@@ -335,9 +368,16 @@ async fn upload_is_not_settled_while_the_store_is_away() {
 
 /// Uploads and kills the process once the store has been asked for `operation` on this image; the jobs of the start
 /// ask about others.
-async fn kill_at_request(site: &Site, server: Server, id: &str, size: u64, operation: &str) {
+async fn kill_at_request(
+    site: &Site,
+    server: Server,
+    id: &str,
+    route: &str,
+    size: u64,
+    operation: &str,
+) {
     let client = server.client.clone();
-    let path = format!("/v2/images/{id}/file");
+    let path = format!("/v2/images/{id}/{route}");
     let headers = [("content-type", "application/octet-stream")];
     let upload = client.open(Method::PUT, &path, &headers, chunked_of(size));
     let kill = async {

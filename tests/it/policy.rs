@@ -108,8 +108,13 @@ impl Site {
             ("GET", "/v2/images/{image_id}/file") if rule == Rule::DownloadFromStore => {
                 plain(format!("{path}?prefer=main"))
             }
-            ("PUT", "/v2/images/{image_id}/file") => {
+            ("PUT", "/v2/images/{image_id}/file" | "/v2/images/{image_id}/stage") => {
                 (path, "application/octet-stream", "data".into())
+            }
+            ("POST", "/v2/images/{image_id}/import") => {
+                crate::support::upload::stage(&self.admin, &id, &[], full("data")).await;
+                let body = json!({"method": {"name": "glance-direct"}});
+                (path, json, body.to_string())
             }
             (_, "/v2/images/{image_id}/tags/{tag}") => {
                 let path = path.replace("{tag}", "t");

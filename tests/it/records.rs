@@ -28,7 +28,10 @@ async fn empty_object_gives_a_queued_record_with_every_default() {
     assert_eq!(answer.status, StatusCode::CREATED);
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("openstack-image-store-ids"), Some("main"));
-    assert_eq!(answer.header("openstack-image-import-methods"), None);
+    assert_eq!(
+        answer.header("openstack-image-import-methods"),
+        Some("glance-direct")
+    );
     let mut image = answer.json();
     let id = image["id"].as_str().unwrap().to_owned();
     assert!(id.parse::<uuid::Uuid>().is_ok(), "{id}");

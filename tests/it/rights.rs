@@ -78,7 +78,7 @@ type Row = (&'static str, &'static str, &'static str, [u16; 4], [u16; 4]);
 
 /// Every route that leads to an image, and its answers to the member, the reader, the one without a project and the
 /// administrator: for a shared image, and for a community or public one.
-const ROUTES: [Row; 18] = [
+const ROUTES: [Row; 20] = [
     ("GET", "/v2/images/ID", "", [200; 4], [200; 4]),
     (
         "GET",
@@ -93,6 +93,20 @@ const ROUTES: [Row; 18] = [
         "x",
         [403, 403, 403, 409],
         [403, 403, 403, 409],
+    ),
+    (
+        "PUT",
+        "/v2/images/ID/stage",
+        "x",
+        [403, 403, 403, 409],
+        [403, 403, 403, 409],
+    ),
+    (
+        "POST",
+        "/v2/images/ID/import",
+        "{\"method\": {\"name\": \"glance-direct\"}}",
+        [409; 4],
+        [409; 4],
     ),
     (
         "PATCH",

@@ -220,7 +220,7 @@ impl TestApp {
             (client, metrics, Some(stop), Some(running));
     }
 
-    /// Checks that nothing is left over and ends the service: no image in saving, as many objects as locations, no open
+    /// Checks that nothing is left over and ends the service: no image in between, as many objects as images with data, no open
     /// multipart upload, every gauge at zero.
     pub async fn finish(mut self) {
         if let Some(proxy) = &self.proxy {
@@ -259,7 +259,7 @@ impl TestApp {
         }
     }
 
-    /// Ids of active images; `None` while one is in saving.
+    /// Ids of images with data, staged data too; `None` while one is in between.
     async fn active_images(&self) -> Option<BTreeSet<String>> {
         let mut active = BTreeSet::new();
         let mut path = "/v2/images?limit=100".to_owned();
@@ -270,10 +270,10 @@ impl TestApp {
                 .expect("a list; sign in as administrator")
             {
                 match image["status"].as_str().unwrap() {
-                    "active" | "deactivated" => {
+                    "active" | "deactivated" | "uploading" => {
                         active.insert(image["id"].as_str().unwrap().to_owned());
                     }
-                    "saving" => return None,
+                    "saving" | "importing" => return None,
                     _ => {}
                 }
             }

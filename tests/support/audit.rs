@@ -10,12 +10,13 @@ use super::store::Bucket;
 /// What each project holds by its counters, and by counting.
 const USAGE: &str = "\
     SELECT project, \
-      ROW(bytes, reserved_bytes, images, uploads)::TEXT AS kept, \
+      ROW(bytes, reserved_bytes, images, uploads, staged_bytes)::TEXT AS kept, \
       ROW((SELECT COALESCE(SUM(i.size), 0)::BIGINT FROM images i JOIN image_locations l ON l.image_id = i.id \
-             WHERE COALESCE(i.owner, '') = project), \
+             WHERE COALESCE(i.owner, '') = project) + (SELECT COALESCE(SUM(s.size), 0)::BIGINT FROM images i \
+             JOIN staged_objects s ON s.image_id = i.id WHERE COALESCE(i.owner, '') = project), \
           (SELECT COALESCE(SUM(u.reserved_bytes), 0)::BIGINT FROM uploads u WHERE COALESCE(u.owner, '') = project), \
           (SELECT COUNT(*) FROM images i WHERE COALESCE(i.owner, '') = project AND i.deleted_at IS NULL), \
-          (SELECT COUNT(*) FROM uploads u WHERE COALESCE(u.owner, '') = project))::TEXT AS counted \
+          (SELECT COUNT(*) FROM uploads u WHERE COALESCE(u.owner, '') = project AND u.purpose <> 'copy'), 0)::TEXT AS counted \
     FROM project_usage";
 
 /// Waits until no upload is under way and the bucket holds what the records say, to the object; then compares the counters.

@@ -43,6 +43,17 @@ pub fn chunked_of(length: u64) -> Body {
     )
 }
 
+/// Stages image data.
+pub async fn stage(client: &Client, id: &str, headers: &[(&str, &str)], body: Body) -> Answer {
+    let mut all = vec![
+        ("content-type", "application/octet-stream"),
+        ("accept", "application/json"),
+    ];
+    all.extend_from_slice(headers);
+    let path = format!("/v2/images/{id}/stage");
+    client.send(http::Method::PUT, &path, &all, body).await
+}
+
 /// The head of an upload request as it stands on the wire; `headers` are whole lines without their ends.
 pub fn head(id: &str, headers: &[&str]) -> String {
     let mut text = format!(

@@ -20,6 +20,7 @@ impl From<catalog::Error> for Error {
             e @ (catalog::Error::TooManyMembers { .. } | catalog::Error::NamespaceFull { .. }) => {
                 Error::TooLarge(format!("Quota exceeded: {e}."))
             }
+            e @ catalog::Error::NotStaged => Error::Conflict(format!("Please try again: {e}.")),
             e @ catalog::Error::LastLocation => Error::Forbidden(format!("Not allowed: {e}.")),
             catalog::Error::FormatsMissing => Error::BadRequest(
                 "Properties disk_format, container_format must be set prior to saving data.".into(),
@@ -73,6 +74,7 @@ impl From<transfer::Error> for Error {
             e @ (transfer::Error::StoreUnknown(_)
             | transfer::Error::NoMemory(_)
             | transfer::Error::Stopping) => Error::Unavailable(e.into()),
+            e @ transfer::Error::Import(_) => Error::Conflict(e.to_string()),
             e @ transfer::Error::Task(_) => Error::Internal(e.into()),
         }
     }

@@ -14,18 +14,25 @@ use crate::api::caller::Caller;
 use crate::api::endpoint::Endpoint;
 use crate::api::error::{Error, about};
 use crate::api::extract::JsonObject;
+use crate::api::imports::Imports;
 use crate::api::quotas::Quotas;
 use crate::catalog::{Catalog, now};
 use crate::image::{CreateRequest, ImageId};
 use crate::policy::Rule;
 
+const IMPORT_METHODS: HeaderName = HeaderName::from_static("openstack-image-import-methods");
 const STORE_IDS: HeaderName = HeaderName::from_static("openstack-image-store-ids");
 
 /// A new record in status queued.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each says what the handler can touch"
+)]
 pub(in crate::api) async fn create(
     State(catalog): State<Catalog>,
     State(settings): State<ImageSettings>,
     State(quotas): State<Quotas>,
+    State(imports): State<Imports>,
     State(endpoint): State<Arc<Endpoint>>,
     caller: Caller,
     headers: HeaderMap,
@@ -59,6 +66,12 @@ pub(in crate::api) async fn create(
     let headers = response.headers_mut();
     if let Ok(location) = HeaderValue::try_from(location) {
         headers.insert(LOCATION, location);
+    }
+    let methods = imports.methods();
+    if !methods.is_empty()
+        && let Ok(methods) = HeaderValue::try_from(methods.join(","))
+    {
+        headers.insert(IMPORT_METHODS, methods);
     }
     let stores: Vec<&str> = settings.stores().iter().map(|store| store.name()).collect();
     if let Ok(stores) = HeaderValue::try_from(stores.join(",")) {

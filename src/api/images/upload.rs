@@ -17,15 +17,15 @@ use crate::api::no_content;
 use crate::api::quotas::Quotas;
 use crate::api::state::AppState;
 use crate::api::throttle::{Throttle, TransferKind};
-use crate::catalog::Catalog;
-use crate::image::{Denial, Image, Status};
+use crate::catalog::{Catalog, Purpose};
+use crate::image::{Denial, Image};
 use crate::net::Broken;
 use crate::policy::Rule;
 use crate::store::{Store, Stores};
 use crate::transfer::{self, Ingest, Transfers};
 
 const IMAGE_SIZE: &str = "x-openstack-image-size";
-const IMAGE_STORE: &str = "x-image-meta-store";
+pub(super) const IMAGE_STORE: &str = "x-image-meta-store";
 
 /// What an upload needs of the service.
 #[derive(Clone)]
@@ -47,7 +47,13 @@ impl FromRef<AppState> for Uploads {
     }
 }
 
-/// Takes image data in. The checks stand in the contract's order (2.2); no byte of the body is read before the last.
+/// What the data is taken for, and what has to be allowed for that.
+pub(super) struct Intake {
+    pub(super) purpose: Purpose,
+    pub(super) rules: &'static [Rule; 1],
+}
+
+/// Takes image data in.
 pub(in crate::api) async fn upload(
     State(uploads): State<Uploads>,
     caller: Caller,
@@ -57,46 +63,63 @@ pub(in crate::api) async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {
-    check_content_type(&headers)?;
-    let declared = declared_size(&headers)?;
-    let store = store_of(uploads.transfers.stores(), &headers)?;
-    let id = path.id()?;
-    let image = get_visible(&uploads.catalog, &caller, &id).await?;
-    caller.enforce_image(Rule::UploadImage, &image)?;
-    check_image(&image)?;
-    let slot = uploads.throttle.acquire(&caller, TransferKind::Upload)?;
-    let limits = uploads.quotas.limits_of(image.owner.as_ref()).await?;
-    let owner = image.owner.clone();
-    let may_upload = caller.judge(&[Rule::UploadImage]);
-    let judge = Box::new(move |image: &Image| {
-        may_upload(image)?;
-        // The limits are this owner's.
-        (image.owner == owner).then_some(()).ok_or(Denial::Changed)
-    });
-    let cap = uploads.transfers.size_cap();
-    if declared.is_some_and(|declared| declared > cap) {
-        return Err(transfer::Error::TooLarge { cap }.into());
-    }
-    match uploads
-        .transfers
-        .ingest(
-            Ingest {
-                image: id.clone(),
-                judge,
-                store,
-                declared,
-                limits,
-                project: caller.name().into(),
-                broken: connection.map(|Extension(it)| it).unwrap_or_default(),
-            },
-            slot,
-            body,
-        )
+    let intake = Intake {
+        purpose: Purpose::Upload,
+        rules: &[Rule::UploadImage],
+    };
+    let broken = connection.map(|Extension(it)| it).unwrap_or_default();
+    uploads
+        .take_in(&intake, &caller, &path, broken, &headers, body)
         .await
-    {
-        Ok(_) => Ok(no_content()),
-        Err(transfer::Error::Catalog(e)) => Err(about(&id, e)),
-        Err(e) => Err(e.into()),
+}
+
+impl Uploads {
+    /// The checks stand in the contract's order (2.2, 6.2); no byte of the body is read before the last.
+    pub(super) async fn take_in(
+        &self,
+        intake: &Intake,
+        caller: &Caller,
+        path: &ImagePath,
+        broken: Broken,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response, Error> {
+        check_content_type(headers)?;
+        let declared = declared_size(headers)?;
+        let store = store_of(self.transfers.stores(), headers)?;
+        let id = path.id()?;
+        let [rule] = *intake.rules;
+        let image = get_visible(&self.catalog, caller, &id).await?;
+        caller.enforce_image(rule, &image)?;
+        check_image(&image, intake.purpose)?;
+        let slot = self.throttle.acquire(caller, TransferKind::Upload)?;
+        let limits = self.quotas.limits_of(image.owner.as_ref()).await?;
+        let owner = image.owner.clone();
+        let may_upload = caller.judge(intake.rules);
+        let judge = Box::new(move |image: &Image| {
+            may_upload(image)?;
+            // The limits are this owner's.
+            (image.owner == owner).then_some(()).ok_or(Denial::Changed)
+        });
+        let cap = self.transfers.size_cap();
+        if declared.is_some_and(|declared| declared > cap) {
+            return Err(transfer::Error::TooLarge { cap }.into());
+        }
+        let job = Ingest {
+            purpose: intake.purpose,
+            image: id.clone(),
+            judge,
+            store,
+            declared,
+            limits,
+            project: caller.name().into(),
+            broken,
+        };
+        match self.transfers.ingest(job, slot, body).await {
+            Ok(_) => Ok(no_content()),
+            Err(transfer::Error::Catalog(e)) => Err(about(&id, e)),
+            Err(e) => Err(e.into()),
+        }
     }
 }
 
@@ -165,11 +188,11 @@ fn store_of(stores: &Stores, headers: &HeaderMap) -> Result<Arc<Store>, Error> {
 }
 
 /// Early answers from the cached record; the catalog checks the same again when the upload begins.
-fn check_image(image: &Image) -> Result<(), Error> {
-    image
-        .status
-        .check_transition(Status::Saving)
-        .map_err(|e| Error::Conflict(e.to_string()))?;
+fn check_image(image: &Image, purpose: Purpose) -> Result<(), Error> {
+    if let Some(status) = purpose.status() {
+        let step = image.status.check_transition(status);
+        step.map_err(|e| Error::Conflict(e.to_string()))?;
+    }
     match image.missing_formats().as_slice() {
         [] => Ok(()),
         [one] => Err(Error::BadRequest(format!(

@@ -22,6 +22,7 @@ pub(super) fn of(id: &str, media_type: &str) -> Option<Value> {
             {"op": "replace", "path": "/name", "value": "debian-12.1"},
             {"op": "add", "path": "/os_version", "value": "12.1"},
         ]),
+        "import_image" => json!({"method": {"name": "glance-direct"}}),
         "add_image_member" => json!({"member": "8989447062e04a818baf9e073fd04fa7"}),
         "update_image_member" => json!({"status": "accepted"}),
         "create_namespace" => namespace(),

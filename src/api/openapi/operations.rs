@@ -191,6 +191,17 @@ operations! {
             leads_to(&["show_image", "download_image_data", "deactivate_image", "reactivate_image", "delete_image"])
             note("Both formats must be set before. The data must be of the format it claims, else 415; after \
                 every refusal the image is queued again and nothing is left. 410: deleted meanwhile.");
+        stage_image_data "Takes data of a queued image in for an import" [204 "The data is staged and the image is uploading."]
+            parameters(parameters::upload) body(&[(BYTES, "Binary")])
+            or(&[RequestTimeout, Conflict, Gone, UnsupportedMediaType])
+            leads_to(&["show_image", "delete_image"])
+            note("Both formats must be set before. The record shows the size alone; what the inspection of the format \
+                says is told at the import. 404 on a site that has not the import method glance-direct.");
+        import_image "Makes staged data the image's own" [202 "A task is at it."]
+            parameters(parameters::import) body(&[(JSON, "ImageImport")]) or(&[Conflict])
+            leads_to(&["show_image", "list_image_tasks", "delete_image"])
+            note("The image is importing until the task has ended, then active; or queued, and the message of the task tells \
+                why. An unknown store is refused with 409.");
     }
     image_tags "Tags of images." {
         add_image_tag "Puts a tag on an image" [204 "The image has the tag."] or(&[ContentTooLarge])

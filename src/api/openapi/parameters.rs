@@ -135,6 +135,10 @@ parameters! {
         header "X-OpenStack-Image-Size" "The size in bytes that is promised; 0 means unknown." pattern("^[0-9]{1,19}$");
         header "X-Image-Meta-Store" "The store that shall hold the data." any();
     }
+    /// Of `import_image`.
+    import {
+        header "X-Image-Meta-Store" "The store that shall hold the data; not beside stores and all_stores." any();
+    }
     /// Of `create_tags`.
     append {
         header "X-Openstack-Append" "`True`: the tags that are there stay." any();

@@ -110,6 +110,19 @@ fn of_members() -> Shapes {
     ]
 }
 
+/// The body of an import.
+fn import() -> Value {
+    let mut import = complete(json!({"method": complete(json!({
+        "name": {"type": "string", "enum": ["glance-direct"]},
+    }))}));
+    let stores = json!({"type": "array", "minItems": 1, "items": {"type": "string"}});
+    import["properties"]["stores"] = stores;
+    for flag in ["all_stores", "all_stores_must_succeed"] {
+        import["properties"][flag] = json!({"type": "boolean"});
+    }
+    import
+}
+
 fn of_tasks() -> Shapes {
     let task =
         |document| Record::of("task", document).with("owner", json!({"type": ["string", "null"]}));
@@ -126,6 +139,7 @@ fn of_tasks() -> Shapes {
             page("tasks", "tasks", "TaskItem").into_answer(&["next"]),
         ),
         ("ImageTasks", closed(json!({"tasks": rows}))),
+        ("ImageImport", import()),
     ]
 }
 

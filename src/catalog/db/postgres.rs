@@ -90,6 +90,7 @@ pub(super) const WORDS: Words = Words {
     json_of_rows: |item| format!("COALESCE(json_agg({item}), '[]')"),
     now: "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
     locking: " FOR UPDATE",
+    skipping_locked: " FOR UPDATE SKIP LOCKED",
     write_sign: "INSERT INTO signs (id, at) VALUES (1, CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)) \
         ON CONFLICT (id) DO UPDATE SET at = excluded.at",
 };
@@ -240,6 +241,16 @@ fn migrations() -> Migrator {
             3,
             "memory lease",
             include_str!("../migrations/postgres/0003_memory_lease.sql"),
+        ),
+        (
+            4,
+            "staging",
+            include_str!("../migrations/postgres/0004_staging.sql"),
+        ),
+        (
+            5,
+            "task leases",
+            include_str!("../migrations/postgres/0005_task_leases.sql"),
         ),
     ]);
     migrator.set_locking(false);

@@ -32,6 +32,7 @@ pub(super) const WORDS: Words = Words {
     json_of_rows: |item| format!("json_group_array({item})"),
     now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
     locking: "",
+    skipping_locked: "",
     // As large as the writes of requests: a database that is full still takes small ones.
     write_sign: "INSERT OR REPLACE INTO signs (id, bytes) VALUES (1, zeroblob(65536))",
 };
@@ -244,5 +245,7 @@ fn migrations() -> Migrator {
         9 "project usage" "0009_project_usage"
         10 "truths" "0010_truths"
         11 "locations by key" "0011_locations_by_key"
+        12 "staging" "0012_staging"
+        13 "task leases" "0013_task_leases"
     })
 }

@@ -67,10 +67,18 @@ impl Query {
     }
 
     /// Holds the rows of its answer until the transaction ends, where others could write them meanwhile.
-    pub(in crate::catalog) fn locking(mut self, db: &Connection) -> Self {
-        let locking = db.words().locking;
-        if !locking.is_empty() {
-            self.text = AssertSqlSafe(format!("{}{locking}", self.text.as_str())).into_sql_str();
+    pub(in crate::catalog) fn locking(self, db: &Connection) -> Self {
+        self.ending(db.words().locking)
+    }
+
+    /// The same, but for rows that another transaction holds: these are not in the answer.
+    pub(in crate::catalog) fn skipping_locked(self, db: &Connection) -> Self {
+        self.ending(db.words().skipping_locked)
+    }
+
+    fn ending(mut self, end: &str) -> Self {
+        if !end.is_empty() {
+            self.text = AssertSqlSafe(format!("{}{end}", self.text.as_str())).into_sql_str();
         }
         self
     }

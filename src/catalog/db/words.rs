@@ -15,6 +15,8 @@ pub(in crate::catalog) struct Words {
     pub(in crate::catalog) now: &'static str,
     /// At the end of a query, holds its rows for this transaction; empty where there is one writer anyway.
     pub(in crate::catalog) locking: &'static str,
+    /// The same, and leaves out those that another transaction holds.
+    pub(in crate::catalog) skipping_locked: &'static str,
     /// A write that leaves nothing behind.
     pub(super) write_sign: &'static str,
 }

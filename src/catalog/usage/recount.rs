@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::catalog::db::{Builder, Connection, Row, query};
 use crate::catalog::{Catalog, Result};
 
-/// The four numbers of a project.
+/// The numbers of a project.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Counters {
     /// Bytes of data, once per copy.
@@ -14,8 +14,10 @@ pub(crate) struct Counters {
     pub reserved: i64,
     /// Images.
     pub images: i64,
-    /// Uploads under way.
+    /// Uploads under way, and images that have their data staged.
     pub uploads: i64,
+    /// Of the bytes, those that are staged or being staged.
+    pub staged: i64,
 }
 
 /// What a project's row says, and what a count at the same moment does.
@@ -75,13 +77,15 @@ impl Catalog {
             row.locking(&tx).fetch_one(&mut tx).await?;
             let found = recount(&mut tx, &project).await?;
             query(
-                "UPDATE project_usage SET bytes = $2, reserved_bytes = $3, images = $4, uploads = $5 WHERE project = $1",
+                "UPDATE project_usage SET bytes = $2, reserved_bytes = $3, images = $4, uploads = $5, \
+                 staged_bytes = $6 WHERE project = $1",
             )
             .bind(&project)
             .bind(found.counted.bytes)
             .bind(found.counted.reserved)
             .bind(found.counted.images)
             .bind(found.counted.uploads)
+            .bind(found.counted.staged)
             .execute(&mut tx)
             .await?;
             tx.commit().await?;
@@ -92,19 +96,28 @@ impl Catalog {
 }
 
 async fn recount(db: &mut Connection, project: &str) -> Result<Recount> {
-    let mut count = Builder::new(
-        "SELECT (SELECT CAST(COALESCE(SUM(i.size), 0) AS BIGINT) \
-         FROM images i JOIN image_locations l ON l.image_id = i.id WHERE i.deleted_at IS NULL AND ",
-    );
-    push_owned(&mut count, project).push(
-        ") AS counted_bytes, (SELECT CAST(COALESCE(SUM(reserved_bytes), 0) AS BIGINT) FROM uploads WHERE ",
-    );
-    push_owned(&mut count, project)
-        .push(") AS counted_reserved, (SELECT COUNT(*) FROM images WHERE deleted_at IS NULL AND ");
-    push_owned(&mut count, project)
-        .push(") AS counted_images, (SELECT COUNT(*) FROM uploads WHERE ");
-    push_owned(&mut count, project).push(
-        ") AS counted_uploads, u.bytes, u.reserved_bytes, u.images, u.uploads \
+    let mut count = Builder::new("SELECT ");
+    count.push(sum(
+        "i.size",
+        "images i JOIN image_locations l ON l.image_id = i.id",
+    ));
+    push_owned(&mut count, project).push(" AND i.deleted_at IS NULL) + ");
+    count.push(sum("s.size", STAGED));
+    push_owned(&mut count, project).push(") AS counted_bytes, ");
+    count.push(sum("reserved_bytes", "uploads"));
+    push_owned(&mut count, project).push(") AS counted_reserved, ");
+    count.push(sum("1", "images"));
+    push_owned(&mut count, project).push(" AND deleted_at IS NULL) AS counted_images, ");
+    count.push(sum("1", "uploads"));
+    push_owned(&mut count, project).push(" AND purpose <> 'copy') + ");
+    count.push(sum("1", STAGED));
+    push_owned(&mut count, project).push(" AND s.position = 0) AS counted_uploads, ");
+    count.push(sum("s.size", STAGED));
+    push_owned(&mut count, project).push(" AND s.position = 0) + ");
+    count.push(sum("reserved_bytes", "uploads"));
+    push_owned(&mut count, project).push(" AND purpose = 'stage') AS counted_staged, ");
+    count.push(
+        "u.bytes, u.reserved_bytes, u.images, u.uploads, u.staged_bytes \
          FROM (SELECT 1 AS one) AS always LEFT JOIN project_usage u ON u.project = ",
     );
     count.push_bind(project);
@@ -115,14 +128,24 @@ async fn recount(db: &mut Connection, project: &str) -> Result<Recount> {
             reserved: recorded(&row, "reserved_bytes")?,
             images: recorded(&row, "images")?,
             uploads: recorded(&row, "uploads")?,
+            staged: recorded(&row, "staged_bytes")?,
         },
         counted: Counters {
             bytes: row.get("counted_bytes")?,
             reserved: row.get("counted_reserved")?,
             images: row.get("counted_images")?,
             uploads: row.get("counted_uploads")?,
+            staged: row.get("counted_staged")?,
         },
     })
+}
+
+/// What is staged, with its image.
+const STAGED: &str = "images i JOIN staged_objects s ON s.image_id = i.id";
+
+/// The beginning of a sum over some rows, of what is told behind it.
+fn sum(what: &str, rows: &str) -> String {
+    format!("(SELECT CAST(COALESCE(SUM({what}), 0) AS BIGINT) FROM {rows} WHERE ")
 }
 
 fn recorded(row: &Row, column: &str) -> Result<i64> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::recount::Recount;
 use super::*;
 use crate::catalog::testing::catalogs;
-use crate::catalog::{Activation, Change, Intent, Limits, NewUpload, Reserved};
+use crate::catalog::{Activation, Change, Intent, Limits, NewUpload, Purpose, Reserved};
 use crate::image::{AttemptId, Attributes, CreateRequest, DataFacts, ImageId, Status};
 
 const STEPS: usize = 1500;
@@ -37,6 +37,7 @@ impl Site {
                 os_hash_value: String::new(),
             },
             judged_as: None,
+            refusal: None,
         }
     }
 
@@ -65,6 +66,11 @@ impl Site {
         let attempt = AttemptId::random();
         let new = NewUpload {
             attempt: attempt.clone(),
+            purpose: if self.rng.bool() {
+                Purpose::Upload
+            } else {
+                Purpose::Stage
+            },
             image: image.clone(),
             store: "main".into(),
             key: attempt.as_str().to_owned(),

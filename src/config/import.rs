@@ -1,0 +1,82 @@
+//! `[import]`: how data comes into images other than by an upload.
+
+use toml::Value;
+
+use super::choice::choice;
+use super::read::Section;
+use super::setting::Setting;
+use super::units::Span;
+
+choice! {
+    /// A way to import.
+    ImportMethod {
+        /// Data that a client has staged.
+        GlanceDirect = "glance-direct",
+    }
+}
+
+/// A list of methods, perhaps an empty one; commas part them in a variable.
+impl Setting for Vec<ImportMethod> {
+    const RULE: &'static str = "must be a list of: glance-direct";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let words = text.split(',').map(str::trim);
+        words
+            .filter(|word| !word.is_empty())
+            .map(ImportMethod::from_text)
+            .collect()
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let methods = value.as_array()?.iter();
+        methods.map(ImportMethod::from_toml).collect()
+    }
+}
+
+/// Staging and import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The methods that clients may use. Default `["glance-direct"]`. An empty list turns import off, and staging with it.
+    pub methods: Vec<ImportMethod>,
+    /// How many imports one server carries out at once. Default 8; the others wait.
+    pub tasks: u32,
+    /// How many imports of one project are carried out at once, on all servers. Default 4.
+    pub tasks_per_project: u32,
+    /// How long the record of a task is kept after its end. Default `"48h"`.
+    pub task_time_to_live: Span,
+}
+
+impl Default for Import {
+    fn default() -> Self {
+        Self {
+            methods: vec![ImportMethod::GlanceDirect],
+            tasks: 8,
+            tasks_per_project: 4,
+            task_time_to_live: Span::seconds(48 * 60 * 60),
+        }
+    }
+}
+
+impl Import {
+    /// Whether clients may use a method.
+    pub fn allows(&self, method: ImportMethod) -> bool {
+        self.methods.contains(&method)
+    }
+
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let import = Self {
+            methods: section.take("methods", default.methods),
+            tasks: section.take("tasks", default.tasks),
+            tasks_per_project: section.take("tasks_per_project", default.tasks_per_project),
+            task_time_to_live: section.take("task_time_to_live", default.task_time_to_live),
+        };
+        for (key, tasks) in [
+            ("tasks", import.tasks),
+            ("tasks_per_project", import.tasks_per_project),
+        ] {
+            section.require(tasks > 0, key, "must be at least 1", tasks);
+        }
+        import
+    }
+}
