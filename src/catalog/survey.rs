@@ -68,7 +68,7 @@ impl Catalog {
     /// behind `after`, at most `limit`.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`super::Error::Unavailable`].
     pub(crate) async fn list_copies(
         &self,
         store: &StoreId,
@@ -97,7 +97,7 @@ impl Catalog {
     /// The copy that this image has under this key, as its record is now.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`super::Error::Unavailable`].
     pub(crate) async fn find_copy(
         &self,
         store: &StoreId,
@@ -119,7 +119,7 @@ impl Catalog {
     /// Names of stores that copies are in, with how many.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`super::Error::Unavailable`].
     pub(crate) async fn count_copies(&self) -> Result<Vec<(StoreId, u64)>> {
         let rows = query(
             "SELECT store, COUNT(*) AS copies FROM image_locations GROUP BY store ORDER BY store",
@@ -137,7 +137,7 @@ impl Catalog {
     /// Who has an object of this key, by one statement, so that one who hands it on is seen before or after.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`super::Error::Unavailable`].
     pub(crate) async fn holders(
         &self,
         store: &StoreId,
@@ -174,7 +174,7 @@ impl Catalog {
     /// Every live image in the order of its id, of those behind `after` at most `limit`.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`super::Error::Unavailable`].
     pub(crate) async fn list_standings(
         &self,
         after: Option<&ImageId>,
@@ -192,7 +192,7 @@ impl Catalog {
     /// How an image stands now; `None` when it is gone.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`super::Error::Unavailable`].
     pub(crate) async fn find_standing(&self, image: &ImageId) -> Result<Option<Standing>> {
         let mut query = Builder::new(STANDING);
         query.push("= ").push_bind(image.as_str());
@@ -209,7 +209,7 @@ impl Catalog {
     /// The caller removes the bytes at once.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`super::Error::Unavailable`].
     pub(crate) async fn give_up_unheld(
         &self,
         store: &StoreId,
@@ -254,7 +254,7 @@ impl Catalog {
     /// importing that no task is there for; false when it is no longer so.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`super::Error::Unavailable`].
     pub(crate) async fn requeue_unattended(&self, image: &ImageId) -> Result<bool> {
         let (this, image) = (self.clone(), image.clone());
         self.detached(async move {

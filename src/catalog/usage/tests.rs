@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::recount::Recount;
 use super::*;
 use crate::catalog::testing::catalogs;
-use crate::catalog::{Activation, Change, Intent, Limits, NewUpload, Purpose, Reserved};
+use crate::catalog::{
+    Activate, Activation, Change, Intent, Limits, NewImport, NewUpload, Purpose, Reserved,
+    TaskBounds, TaskEnd,
+};
 use crate::image::{AttemptId, Attributes, CreateRequest, DataFacts, ImageId, Status};
 
 const STEPS: usize = 1500;
@@ -20,6 +23,7 @@ struct Site {
     rng: fastrand::Rng,
     images: Vec<ImageId>,
     attempts: Vec<(AttemptId, ImageId)>,
+    imports: u32,
 }
 
 impl Site {
@@ -119,6 +123,51 @@ impl Site {
         }
     }
 
+    /// Imports what is staged, to one end or the other.
+    async fn import(&mut self) {
+        let (image, task) = (self.image(), ImageId::random().to_string());
+        let new = NewImport {
+            image: image.clone(),
+            task: task.clone(),
+            input: serde_json::json!({}),
+            stores: vec!["main".into()],
+            owner: None,
+            request_id: String::new(),
+            user_id: String::new(),
+            limits: self.limits(),
+        };
+        if self.catalog.begin_import(new, anybody()).await.is_err() {
+            return;
+        }
+        let bounds = TaskBounds {
+            running: Vec::new(),
+            per_project: 1,
+            lease: Duration::from_secs(600),
+        };
+        let claimed = self.catalog.claim_task(bounds).await.unwrap().unwrap();
+        assert_eq!(claimed.task.id, task);
+        let has_succeeded = self.rng.bool();
+        let end = TaskEnd {
+            has_succeeded,
+            message: String::new(),
+            time_to_live: Duration::from_secs(600),
+        };
+        if has_succeeded {
+            let step = Activate {
+                image,
+                task,
+                stores: vec!["main".into()],
+                missing: Vec::new(),
+                end: Some(end),
+            };
+            self.catalog.activate_import(step).await.unwrap();
+        } else {
+            let ended = self.catalog.end_import(Some(&image), &task, end);
+            ended.await.unwrap();
+        }
+        self.imports += 1;
+    }
+
     async fn give_to(&mut self, owner: Option<&'static str>) {
         let id = self.image();
         let drops_copies = self.rng.u8(..4) == 0;
@@ -136,7 +185,7 @@ impl Site {
 
     async fn step(&mut self) {
         let owner = OWNERS[self.rng.usize(..OWNERS.len())];
-        match self.rng.u8(..12) {
+        match self.rng.u8(..14) {
             0 | 1 => {
                 let image = CreateRequest::default();
                 let mut image = image.into_image(ImageId::random(), owner.map(Into::into), 1);
@@ -159,6 +208,7 @@ impl Site {
                 let id = self.image();
                 self.copy(&id).await;
             }
+            12 | 13 => self.import().await,
             10 => {
                 let (id, to) = (self.image(), [Activation::Deactivated, Activation::Active]);
                 let to = to[self.rng.usize(..2)];
@@ -187,6 +237,7 @@ async fn follow_usage(catalog: Catalog) {
         rng: fastrand::Rng::with_seed(7),
         images: vec![ImageId::random()],
         attempts: Vec::new(),
+        imports: 0,
     };
     let mut most = Usage::default();
     for _ in 0..STEPS {
@@ -203,6 +254,7 @@ async fn follow_usage(catalog: Catalog) {
         }
     }
     // The steps did something.
+    assert!(site.imports > 10, "{}", site.imports);
     assert!(
         most.bytes > 5_000 && most.uploading > 3 && most.images > 20,
         "{most:?}"
