@@ -262,10 +262,15 @@ def test_create_via_import_without_a_method_says_what_is_missing(site):
 def test_create_via_import(importing):
     site = importing.site
     data = content(70_000)
-    shown = site.glance(
-        *("image-create-via-import", *FORMATS, "--name", "imported"),
-        *("--import-method", "glance-direct", "--file", site.file(data)),
-    ).fields
+    # Whatever is no terminal counts as data beside --file.
+    terminal, its_end = pty.openpty()
+    with open(its_end, "rb", 0) as stdin:
+        shown = site.glance(
+            *("image-create-via-import", *FORMATS, "--name", "imported"),
+            *("--import-method", "glance-direct", "--file", site.file(data)),
+            stdin=stdin,
+        ).fields
+    os.close(terminal)
     assert shown["name"] == "imported"
 
 
