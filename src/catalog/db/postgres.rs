@@ -15,6 +15,7 @@ use sqlx::postgres::{
     PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgPool, PgPoolOptions, PgRow,
 };
 use sqlx::{Postgres, Transaction};
+use tokio::time::Instant;
 
 use super::statement::{Query, migration_fault, query};
 use super::{Durability, Value, Words};
@@ -122,10 +123,7 @@ impl Pool {
                     async move { Ok(meta.idle_for < IDLE || gives_sign(connection).await.is_ok()) },
                 )
             })
-            // The rollback of a dropped transaction is only queued; the answer to this comes after it.
-            .after_release(|connection, _| {
-                Box::pin(async { gives_sign(connection).await.map(|()| true) })
-            })
+            .after_release(|connection, _| Box::pin(is_outside_transactions(connection)))
             .connect_with(options)
             .await
             .context("cannot connect");
@@ -310,7 +308,13 @@ impl Connection {
             at: sqlx::Row::try_get(&row, "at")?,
         });
         let mut holder: Option<String> = sqlx::Row::try_get(&row, "holder")?;
+        let give_up = Instant::now() + STATEMENT_TIMEOUT;
         while let Some(other) = holder.filter(|holder| !self.lease.is_ours(holder)) {
+            if Instant::now() >= give_up {
+                return Err(Error::Unavailable(
+                    "another server's lease does not end".into(),
+                ));
+            }
             self.lease.end(&other).await?;
             let row = fetch_optional(self, query(HOLDER)).await?;
             let row = row.ok_or(sqlx::Error::RowNotFound)?;
@@ -381,6 +385,16 @@ async fn timely<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
     match tokio::time::timeout(STATEMENT_TIMEOUT, work).await {
         Ok(done) => Ok(done?),
         Err(elapsed) => Err(Error::Unavailable(elapsed.into())),
+    }
+}
+
+/// The rollback of a dropped transaction is only queued, and the answer to this comes after it. One that was dropped while it began is
+/// not even that: the driver takes the connection for a free one.
+async fn is_outside_transactions(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let question = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection);
+    match tokio::time::timeout(SIGN_TIMEOUT, question).await {
+        Ok(row) => sqlx::Row::try_get(&row?, 0),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
     }
 }
 

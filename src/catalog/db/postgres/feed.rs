@@ -184,9 +184,11 @@ impl Feed {
         holds: bool,
         snapshot: &str,
     ) -> Result<()> {
-        let (oldest, next) = bounds(snapshot)?;
+        let oldest = oldest_under_way(snapshot)?;
         self.standing = match self.standing {
-            Standing::Among | Standing::Taken(None) if holds => Standing::Taken(Some(next)),
+            Standing::Among | Standing::Taken(None) if holds => {
+                Standing::Taken(Some(next_number(connection).await?))
+            }
             Standing::Taken(Some(before)) if holds && oldest < before => self.standing,
             Standing::Taken(_) | Standing::Alone if holds => Standing::Alone,
             _ => Standing::Among,
@@ -204,13 +206,21 @@ impl Feed {
     }
 }
 
-/// The lowest number of a transaction under way, and the lowest that no transaction has had, as a snapshot tells them.
-fn bounds(snapshot: &str) -> Result<(u64, u64)> {
-    let mut numbers = snapshot.split(':').map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(oldest)), Some(Ok(next))) => Ok((oldest, next)),
+/// The lowest number of a transaction under way, as a snapshot tells it.
+fn oldest_under_way(snapshot: &str) -> Result<u64> {
+    let oldest = snapshot.split(':').next().map(str::parse);
+    match oldest {
+        Some(Ok(oldest)) => Ok(oldest),
         _ => Err(Error::Other(format!("not a snapshot: {snapshot}").into())),
     }
+}
+
+/// A number of a transaction that is given out now: whatever is under way has a lower one. The upper bound of a snapshot does not
+/// serve, since it knows of what has ended alone.
+async fn next_number(connection: &mut PoolConnection<Postgres>) -> Result<u64> {
+    let number = sqlx::query_scalar("SELECT CAST(pg_current_xact_id() AS TEXT)");
+    let number: String = timely(number.fetch_one(&mut **connection)).await?;
+    number.parse().map_err(|e| Error::Other(Box::new(e)))
 }
 
 async fn prune(connection: &mut PoolConnection<Postgres>) -> Result<()> {
