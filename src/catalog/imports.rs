@@ -19,6 +19,7 @@ use super::usage::{self, Delta};
 use super::{Catalog, Error, Judge, Limits, Result, Task, now, staging, tasks};
 use crate::image::{Image, ImageId, ProjectId, Status, StoreId};
 use crate::task::{TaskStatus, TaskType};
+pub(super) use progress::end as end_progress;
 use progress::has_copied;
 pub(crate) use progress::{ACTIVE_TASK, failed_stores};
 use staging::STAGED;
@@ -90,8 +91,9 @@ impl Catalog {
             let owner = image.owner.as_ref().map(ProjectId::as_str);
             let more = size.saturating_mul(copies);
             let usage = usage::change(&mut tx, owner, Delta::bytes(0)).await?;
-            new.limits
-                .check_bytes(owner, usage.with_bytes(more), more)?;
+            // What is staged is there already, and goes with the import.
+            let limits = new.limits.without_staging();
+            limits.check_bytes(owner, usage.with_bytes(more), more)?;
             this.commit(tx, id).await?;
             this.tasks_waiting.notify_one();
             Ok(())

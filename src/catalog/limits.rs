@@ -24,6 +24,14 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// Those of what does not stage.
+    pub(crate) fn without_staging(self) -> Self {
+        Self {
+            staged: None,
+            ..self
+        }
+    }
+
     /// Fails when the owner holds more bytes than it may, `delta` of them by what is being written.
     pub(super) fn check_bytes(&self, owner: Option<&str>, usage: Usage, delta: u64) -> Result<()> {
         let wanted = usage.bytes;

@@ -276,6 +276,9 @@ impl Catalog {
             if attended.fetch_optional(&mut tx).await?.is_some() {
                 return Ok(false);
             }
+            if record.status == Status::Importing {
+                imports::end_progress(&mut tx, &record, false).await?;
+            }
             imports::give_up(&mut tx, &record, record.status).await?;
             this.commit(tx, &image).await?;
             Ok(true)

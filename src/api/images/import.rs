@@ -3,6 +3,7 @@
 //! What stands in the record is checked twice: early, for an answer in the contract's order, and in the transaction that
 //! begins the import.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -54,7 +55,9 @@ pub(in crate::api) async fn import(
     let request = Request::parse(&body, &imports)?;
     let project = caller.project().map(ProjectId::as_str);
     let limits = quotas.limits_of(caller.project()).await?;
-    catalog.check_limits(project, limits).await?;
+    catalog
+        .check_limits(project, limits.without_staging())
+        .await?;
     let id = path.id()?;
     let image = get_visible(&catalog, &caller, &id).await?;
     match request.method {
@@ -76,7 +79,7 @@ pub(in crate::api) async fn import(
         task: uuid::Uuid::new_v4().to_string(),
         input: json!({
             "image_id": id.as_str(),
-            "import_req": body,
+            "import_req": request.as_input(),
             "plan": plan,
         }),
         stores: plan.stores,
@@ -95,6 +98,19 @@ pub(in crate::api) async fn import(
 }
 
 impl Request {
+    /// What the task's record keeps of it: what was understood, so that nobody can have anything stored there.
+    fn as_input(&self) -> Value {
+        let mut input = json!({
+            "method": {"name": self.method.as_str()},
+            "all_stores": self.all_stores,
+            "all_stores_must_succeed": self.all_stores_must_succeed,
+        });
+        if let Some(stores) = &self.stores {
+            input["stores"] = json!(stores);
+        }
+        input
+    }
+
     fn parse(body: &Map<String, Value>, imports: &Imports) -> Result<Self, Error> {
         let bad = |text: String| Err(Error::BadRequest(text));
         let Some(method) = body.get("method").and_then(Value::as_object) else {
@@ -136,7 +152,7 @@ impl Request {
             }
             (None, None) => vec![stores.default().name().to_owned()],
         };
-        let mut plan: Vec<StoreId> = Vec::with_capacity(named.len());
+        let mut plan: Vec<StoreId> = Vec::new();
         for name in &named {
             if stores.find(name).is_none() {
                 return Err(Error::Conflict(format!("Store '{name}' does not exist.")));
@@ -170,7 +186,11 @@ fn named_stores(body: &Map<String, Value>) -> Result<Option<Vec<String>>, Error>
     };
     let names = value.as_array().ok_or_else(bad)?.iter();
     let names = names.map(|name| name.as_str().map(str::to_owned));
-    names.collect::<Option<_>>().ok_or_else(bad).map(Some)
+    let mut names: Vec<String> = names.collect::<Option<_>>().ok_or_else(bad)?;
+    // One that is named again says nothing, and the record of the task keeps them.
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    Ok(Some(names))
 }
 
 /// Early answers from the cached record; the catalog checks the same again when the import begins.

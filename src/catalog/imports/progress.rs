@@ -50,7 +50,11 @@ pub(super) async fn set_importing(
 }
 
 /// The import is over: no store is to get anything. One that has failed before any store did has failed for all of them.
-pub(super) async fn end(tx: &mut Connection, image: &Image, has_succeeded: bool) -> Result<()> {
+pub(in crate::catalog) async fn end(
+    tx: &mut Connection,
+    image: &Image,
+    has_succeeded: bool,
+) -> Result<()> {
     if !has_succeeded {
         let mut failed = failed_stores(image);
         if failed.is_empty() {

@@ -85,9 +85,9 @@ impl Catalog {
                 free.push_list(bounds.running).push(")");
             }
             free.push(
-                " AND (SELECT COUNT(*) FROM tasks r WHERE r.status = 'processing' AND r.id <> t.id \
-                 AND r.lease_until IS NOT NULL AND r.owner IS NOT DISTINCT FROM t.owner) < ",
+                " AND (SELECT COUNT(*) FROM tasks r WHERE r.id <> t.id AND r.owner IS NOT DISTINCT FROM t.owner AND ",
             );
+            this.push_at_work(&mut free, &tx).push(") < ");
             free.push_bind(bounds.per_project);
             free.push(" ORDER BY t.created_at, t.id LIMIT 1");
             let row = free.build().skipping_locked(&tx).fetch_optional(&mut tx);
@@ -95,7 +95,7 @@ impl Catalog {
                 return Ok(None);
             };
             let (task, claims) = (task_of(&row)?, row.get::<i64>("claims")? + 1);
-            let at_work = others_at_work(&mut tx, &task).await?;
+            let at_work = this.others_at_work(&mut tx, &task).await?;
             if at_work >= i64::from(bounds.per_project) {
                 return Ok(None);
             }
@@ -233,22 +233,34 @@ impl Catalog {
     }
 }
 
-/// How many other tasks of its owner are at work. Held to the end of the transaction, by the row that all of the owner's
-/// transactions come to: two servers at once do not claim one too many.
-async fn others_at_work(tx: &mut Connection, task: &Task) -> Result<i64> {
-    let owner = task.owner.as_ref().map(ProjectId::as_str);
-    let row = query("SELECT project FROM project_usage WHERE project = $1")
-        .bind(owner.unwrap_or_default());
-    row.locking(tx).fetch_optional(&mut *tx).await?;
-    let row = query(
-        "SELECT COUNT(*) AS others FROM tasks WHERE status = 'processing' AND id <> $1 AND lease_until IS NOT NULL \
-         AND owner IS NOT DISTINCT FROM $2",
-    )
-    .bind(&task.id)
-    .bind(owner)
-    .fetch_one(tx)
-    .await?;
-    row.get("others")
+impl Catalog {
+    /// Asks of a task `r` whether a server is at it: one that was left counts against nobody.
+    fn push_at_work<'a>(&self, query: &'a mut Builder, db: &Connection) -> &'a mut Builder {
+        query.push("r.status IN ('pending', 'processing') AND r.status = 'processing' AND r.lease_until >= ");
+        query.push(db.words().now);
+        if self.db.is_exclusive() {
+            query.push(" AND r.node = ").push_bind(&*self.node);
+        }
+        query
+    }
+
+    /// How many other tasks of its owner are at work. Held to the end of the transaction, by the row that all of the owner's
+    /// transactions come to: two servers at once do not claim one too many.
+    async fn others_at_work(&self, tx: &mut Connection, task: &Task) -> Result<i64> {
+        let owner = task.owner.as_ref().map(ProjectId::as_str);
+        let row = query("SELECT project FROM project_usage WHERE project = $1")
+            .bind(owner.unwrap_or_default());
+        row.locking(tx).fetch_optional(&mut *tx).await?;
+        let mut count = Builder::new("SELECT COUNT(*) AS others FROM tasks r WHERE r.id <> ");
+        count.push_bind(&task.id);
+        count
+            .push(" AND r.owner IS NOT DISTINCT FROM ")
+            .push_bind(owner);
+        count.push(" AND ");
+        self.push_at_work(&mut count, tx);
+        let row = count.build().fetch_one(tx).await?;
+        row.get("others")
+    }
 }
 
 /// Stores a new task, to be done.
