@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::db::{Connection, query};
+use super::rows::micros;
 use super::{Catalog, Result, now};
 use crate::image::{Micros, StoreId};
 
@@ -117,10 +118,9 @@ impl Catalog {
     /// # Errors
     /// [`super::Error::Unavailable`].
     pub(crate) async fn defer_garbage(&self, items: &[&Garbage]) -> Result<()> {
-        let again = i64::try_from(AGAIN_AFTER.as_micros()).unwrap_or(i64::MAX);
         self.alter_garbage(
             "UPDATE garbage SET due_at = $1 WHERE due_at < $1 AND store = $2 AND object_key = $3",
-            now().saturating_add(again),
+            now().saturating_add(micros(AGAIN_AFTER)),
             items,
         )
         .await

@@ -4,6 +4,7 @@
 //! each row of an answer costs a hand-over between threads, and what one statement reads is of one moment.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -50,6 +51,11 @@ fn bytes(value: Option<i64>) -> Result<Option<u64>> {
 /// A size as the database takes it.
 pub(super) fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// A span of time as the database takes it.
+pub(super) fn micros(time: Duration) -> Micros {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[derive(Deserialize)]

@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::db::{Builder, Connection, Row, query};
-use super::rows::{self, bad_row, signed};
+use super::rows::{self, bad_row, micros, signed};
 use super::status::{self, Facts};
 use super::usage::{self, Delta, Usage};
 use super::{Catalog, Error, Judge, Limits, Result};
@@ -310,10 +310,6 @@ fn push_lease_end<'a>(query: &'a mut Builder, db: &Connection, lease: Duration) 
         .push(db.words().now)
         .push(" + ")
         .push_bind(micros(lease))
-}
-
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Catalog {

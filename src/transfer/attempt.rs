@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::key::key_of;
-use super::lease::{self, Reservation};
+use super::lease::{Lease, Reservation};
 use super::{Error, Result};
 use crate::catalog::{self, Catalog, Garbage, Intent, Judge, Limits, NewUpload, Purpose, Upload};
 use crate::image::{AttemptId, Image, ImageId};
@@ -88,7 +88,18 @@ impl Attempt {
 
     /// Keeps the lease until it is lost; the error says how. Never ends otherwise.
     pub(super) async fn renew_until_lost(&self) -> Error {
-        lease::renew_until_lost(&self.catalog, &self.upload.attempt, self.lease).await
+        let attempt = &self.upload.attempt;
+        let mut lease = Lease::new(self.lease);
+        loop {
+            let begun = lease.until_renewal().await;
+            let outcome = self.catalog.renew_lease(attempt, self.lease).await;
+            let noted = lease.renewed(begun, outcome, |e| {
+                tracing::warn!(upload.attempt = %attempt, error = e, "lease not renewed, will try again");
+            });
+            if let Err(lost) = noted {
+                return lost;
+            }
+        }
     }
 
     /// The share of the quota, which grows with the bytes that come; `reserved` of them have been taken by `begin`.

@@ -17,14 +17,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::lease::Lease;
 use super::{Error, Result, Transfers, cleanup};
 use crate::catalog::{
     self, Activate, ClaimedTask, ImportState, MOST_CLAIMS, StagedObject, TaskEnd, failed_stores,
 };
 use crate::image::{Image, ImageId, Status, StoreId};
-
-/// Renewals per lease: two may fail before the lease is lost.
-const RENEWALS_PER_LEASE: u32 = 3;
 
 /// A copy may be overtaken by recovery, once for each attempt that broke off.
 const MOST_OVERTAKEN: u32 = 16;
@@ -147,22 +145,20 @@ impl Transfers {
 
     /// Renews a task's lease until it is lost; the error says how.
     async fn renew_task_until_lost(&self, task: &str, done: &AtomicU64) -> Error {
-        let lease = self.rules.lease;
-        let mut good_until = tokio::time::Instant::now() + lease;
+        let mut lease = Lease::new(self.rules.lease);
         loop {
-            tokio::time::sleep(lease / RENEWALS_PER_LEASE).await;
-            let begun = tokio::time::Instant::now();
+            let begun = lease.until_renewal().await;
             let bytes = done.load(Ordering::Relaxed);
-            match self.catalog.renew_task(task, lease, bytes).await {
-                Ok(()) => good_until = begun + lease,
-                Err(e @ catalog::Error::Unavailable(_)) if begun < good_until => {
-                    tracing::warn!(
-                        task.id = task,
-                        error = &e as &dyn std::error::Error,
-                        "task not renewed, will try again"
-                    );
-                }
-                Err(e) => return e.into(),
+            let outcome = self.catalog.renew_task(task, self.rules.lease, bytes).await;
+            let noted = lease.renewed(begun, outcome, |e| {
+                tracing::warn!(
+                    task.id = task,
+                    error = e,
+                    "task not renewed, will try again"
+                );
+            });
+            if let Err(lost) = noted {
+                return lost;
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Error, Result};
+use super::Result;
 use crate::catalog::{self, Catalog, Limits, Reserved};
 use crate::image::AttemptId;
 
@@ -21,25 +21,44 @@ const QUOTA_WAIT: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Renews the lease until it is lost; the error says how. Never ends otherwise.
-///
-/// A catalog that is away costs nothing as long as the lease runs: uploads in flight keep their grace.
-pub(super) async fn renew_until_lost(
-    catalog: &Catalog,
-    attempt: &AttemptId,
-    lease: Duration,
-) -> Error {
-    let mut good_until = Instant::now() + lease;
-    loop {
-        tokio::time::sleep(lease / RENEWALS_PER_LEASE).await;
-        let begun = Instant::now();
-        match catalog.renew_lease(attempt, lease).await {
-            Ok(()) => good_until = begun + lease,
-            Err(e @ catalog::Error::Unavailable(_)) if Instant::now() < good_until => {
-                tracing::warn!(upload.attempt = %attempt, error = &e as &dyn std::error::Error, "lease not renewed, will try again");
-            }
-            Err(e) => return e.into(),
+/// A lease that is kept by renewing it. A catalog that is away costs nothing as long as the lease runs: who holds it keeps that
+/// grace.
+pub(super) struct Lease {
+    time: Duration,
+    good_until: Instant,
+}
+
+impl Lease {
+    /// A lease that begins now.
+    pub(super) fn new(time: Duration) -> Self {
+        Self {
+            time,
+            good_until: Instant::now() + time,
         }
+    }
+
+    /// Waits until it is to be renewed; gives the moment.
+    pub(super) async fn until_renewal(&self) -> Instant {
+        tokio::time::sleep(self.time / RENEWALS_PER_LEASE).await;
+        Instant::now()
+    }
+
+    /// Notes how the renewal that was begun then has ended; tells `log` of a failure that will be tried again.
+    ///
+    /// # Errors
+    /// How the lease was lost.
+    pub(super) fn renewed(
+        &mut self,
+        begun: Instant,
+        outcome: catalog::Result<()>,
+        log: impl FnOnce(&(dyn std::error::Error + 'static)),
+    ) -> Result<()> {
+        match outcome {
+            Ok(()) => self.good_until = begun + self.time,
+            Err(e @ catalog::Error::Unavailable(_)) if Instant::now() < self.good_until => log(&e),
+            Err(e) => return Err(e.into()),
+        }
+        Ok(())
     }
 }
 

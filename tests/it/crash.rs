@@ -222,15 +222,21 @@ async fn no_image_is_lost_or_stuck_when_the_process_is_killed_at_any_moment() {
     );
 }
 
-/// Uploads until the store has done its last work, whose answer never comes, and kills the process there.
-async fn killed_after_publication(operation: &'static str, size: u64) {
+/// Sends data until the store has done its last work, whose answer never comes, and kills the process there.
+async fn publish_and_kill(operation: &'static str, to: &str, size: u64) -> (Site, String) {
     let site = Site::new().await;
     let server = site.start().await;
     let id = server.client.create_image().await;
     site.proxy
         .fail_operation(operation, Fault::LoseAnswer, 0, 1);
     site.proxy.fail_operation("head", Fault::Hang, 0, ALWAYS);
-    kill_at_request(&site, server, &id, "file", size, "head").await;
+    kill_at_request(&site, server, &id, to, size, "head").await;
+    (site, id)
+}
+
+/// An upload whose process is killed then is rolled forward by the next.
+async fn killed_after_publication(operation: &'static str, size: u64) {
+    let (site, id) = publish_and_kill(operation, "file", size).await;
     assert_eq!(
         site.bucket.keys().await.len(),
         1,
@@ -250,14 +256,7 @@ async fn killed_after_publication(operation: &'static str, size: u64) {
 #[tokio::test]
 async fn data_that_was_published_before_the_kill_is_staged() {
     for (operation, size) in [("put", MIB), ("complete", 9 * MIB)] {
-        let site = Site::new().await;
-        let server = site.start().await;
-        let id = server.client.create_image().await;
-        site.proxy
-            .fail_operation(operation, Fault::LoseAnswer, 0, 1);
-        site.proxy.fail_operation("head", Fault::Hang, 0, ALWAYS);
-        kill_at_request(&site, server, &id, "stage", size, "head").await;
-
+        let (site, id) = publish_and_kill(operation, "stage", size).await;
         site.proxy.heal();
         let server = site.start().await;
         eventually("the data is staged", async || {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::{Task, task_of};
 use crate::catalog::db::{Builder, Connection, query};
-use crate::catalog::rows::signed;
+use crate::catalog::rows::{micros, signed};
 use crate::catalog::{Catalog, Error, Result, now};
 use crate::image::ProjectId;
 use crate::task::{TaskStatus, TaskType};
@@ -234,7 +234,8 @@ impl Catalog {
 }
 
 impl Catalog {
-    /// Asks of a task `r` whether a server is at it: one that was left counts against nobody.
+    /// Asks of a task `r` whether a server is at it: one that was left counts against nobody. The words of the partial index
+    /// come first, so that it is used.
     fn push_at_work<'a>(&self, query: &'a mut Builder, db: &Connection) -> &'a mut Builder {
         query.push("r.status IN ('pending', 'processing') AND r.status = 'processing' AND r.lease_until >= ");
         query.push(db.words().now);
@@ -289,8 +290,4 @@ pub(in crate::catalog) async fn insert(
     .execute(tx)
     .await?;
     Ok(())
-}
-
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Upload, micros, push_lease_end, upload_of};
+use super::{Upload, push_lease_end, upload_of};
 use crate::catalog::db::{Builder, query};
+use crate::catalog::rows::micros;
 use crate::catalog::{Catalog, Result};
 use crate::image::{AttemptId, Micros};
 

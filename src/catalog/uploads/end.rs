@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Formats, Intent, Purpose, Upload, micros, upload_of};
+use super::{Formats, Intent, Purpose, Upload, upload_of};
 use crate::catalog::db::{Connection, query};
-use crate::catalog::rows::{self, signed};
+use crate::catalog::rows::{self, micros, signed};
 use crate::catalog::staging::{self, StagedObject};
 use crate::catalog::status::{self, Facts};
 use crate::catalog::usage::{self, Delta};
@@ -39,6 +39,7 @@ impl Catalog {
                 key: upload.key,
                 etag,
             };
+            let judged_as = intent.judged_as.clone();
             let holds = match upload.purpose {
                 Purpose::Upload => activate(&mut tx, &upload.image, &location, &intent).await?,
                 Purpose::Stage => stage(&mut tx, &upload.image, &location, &intent).await?,
@@ -53,6 +54,12 @@ impl Catalog {
             };
             let image = rows::load(&mut tx, &upload.image).await?;
             let image = Arc::new(image.ok_or(Error::Missing)?);
+            // What is staged is judged again when it is imported.
+            if upload.purpose == Purpose::Upload
+                && judged_as.is_some_and(|formats| formats != Formats::of(&image))
+            {
+                return Err(Error::Changed);
+            }
             tx.announce(upload.image.as_str()).await?;
             // Last: all of the project's transactions wait for each other here.
             let owner = image.owner.as_ref().map(ProjectId::as_str);
@@ -121,11 +128,6 @@ async fn activate(
 ) -> Result<Delta> {
     let facts = Facts::Set(&intent.facts);
     status::change(tx, image, Status::Saving, Status::Active, facts).await?;
-    let record = rows::load(tx, image).await?.ok_or(Error::Missing)?;
-    let judged_as = intent.judged_as.as_ref();
-    if judged_as.is_some_and(|formats| *formats != Formats::of(&record)) {
-        return Err(Error::Changed);
-    }
     images::insert_location(tx, image, location).await?;
     Ok(Delta::bytes(signed(intent.facts.size)))
 }
