@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import threading
+import time
 from collections import namedtuple
 from contextlib import closing
 from http.client import HTTPConnection
@@ -77,6 +78,13 @@ class Api:
 
     def image(self, image):
         return self.get(f"/v2/images/{image}")
+
+    def image_once(self, image, status):
+        """The record once it has this status: an import goes on by itself."""
+        until = time.monotonic() + DEADLINE
+        while (record := self.image(image))["status"] != status:
+            assert time.monotonic() < until, record
+        return record
 
     def data(self, image):
         answer = self.request("GET", f"/v2/images/{image}/file")
