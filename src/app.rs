@@ -293,7 +293,6 @@ pub(crate) fn transfers(
             .max()
             .unwrap_or(0),
         memory_timeout: config.transfer.memory_timeout.duration(),
-        storage_quota: config.images.storage_quota(),
         formats: FormatRules::new(&config.images),
     };
     let (catalog, metrics) = (catalog.clone(), Arc::clone(metrics));

@@ -44,7 +44,8 @@ use db::DatabaseProbe;
 pub(crate) use garbage::{Garbage, OpenParts};
 pub(crate) use images::{Activation, Change};
 pub(crate) use imports::{
-    ACTIVE_TASK, Activate, ImportState, NewImport, StagedObject, failed_stores,
+    ACTIVE_TASK, Activate, ImportFrom, ImportState, NewImport, StagedObject, failed_stores,
+    importing_stores,
 };
 pub(crate) use limits::Limits;
 pub(crate) use list::{

@@ -46,7 +46,7 @@ use crate::telemetry::metrics::Metrics;
 pub(crate) use cleanup::Settled;
 pub(crate) use cleanup::{log_deferred, remove_garbage};
 pub(crate) use formats::FormatRules;
-pub(crate) use import::ImportPlan;
+pub(crate) use import::{ImportPlan, ImportSource};
 pub(crate) use ingest::Ingest;
 pub(crate) use key::ids_of_key;
 pub(crate) use plan::largest_part;
@@ -184,8 +184,6 @@ pub(crate) struct Rules {
     pub largest_part: u64,
     /// How long an upload waits for memory, and how long it may take to fill a part while others wait.
     pub memory_timeout: Duration,
-    /// Bytes that a project may hold; none where the site has no quota.
-    pub storage_quota: Option<u64>,
     /// How formats are inspected.
     pub(crate) formats: FormatRules,
 }

@@ -99,7 +99,7 @@ routes! {
         PUT stage_image_data [ModifyImage] images::stage::stage,
     }
     "/v2/images/{image_id}/import" {
-        POST import_image [ModifyImage] images::import::import,
+        POST import_image [ModifyImage, CopyImage] images::import::import,
     }
     "/v2/images/{image_id}/tags/{tag}" {
         PUT add_image_tag [ModifyImage] images::tags::add,

@@ -48,7 +48,7 @@ struct TaskView<'a> {
 
 #[derive(Serialize)]
 struct Detail<'a> {
-    input: Option<&'a Value>,
+    input: Option<Value>,
     result: Option<&'a Value>,
     message: Cow<'a, str>,
 }
@@ -75,7 +75,7 @@ impl<'a> TaskView<'a> {
     fn whole(task: &'a Task) -> Self {
         Self {
             detail: Some(Detail {
-                input: task.input.as_ref(),
+                input: told(task),
                 result: task.result.as_ref(),
                 message: message(task),
             }),
@@ -242,6 +242,15 @@ fn message(task: &Task) -> Cow<'_, str> {
     }
 }
 
+/// What the task was told, without what this service has made of it.
+fn told(task: &Task) -> Option<Value> {
+    let mut input = task.input.clone();
+    if let Some(Value::Object(input)) = &mut input {
+        input.remove("plan");
+    }
+    input
+}
+
 /// A row as it stands in the reference service's database: times with their fraction and without a zone.
 fn raw(task: &Task) -> Value {
     json!({
@@ -257,7 +266,7 @@ fn raw(task: &Task) -> Value {
         "image_id": task.image,
         "request_id": task.request_id,
         "user_id": task.user_id,
-        "input": task.input,
+        "input": told(task),
         "result": task.result,
         "message": message(task),
     })

@@ -99,6 +99,7 @@ const TABLES: [Table; 13] = [
             ("attempt_id", Text),
             ("image_id", Text),
             ("owner", Text),
+            ("task_id", Text),
             ("purpose", Text),
             ("node", Text),
             ("store", Text),

@@ -254,7 +254,11 @@ impl Catalog {
 }
 
 /// Takes a copy from its image and puts it in the garbage list.
-async fn give_up(tx: &mut Connection, image: &Image, location: Location) -> Result<Garbage> {
+pub(super) async fn give_up(
+    tx: &mut Connection,
+    image: &Image,
+    location: Location,
+) -> Result<Garbage> {
     query("DELETE FROM image_locations WHERE image_id = $1 AND store = $2 AND object_key = $3")
         .bind(image.id.as_str())
         .bind(location.store.as_str())

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! begin ─▶ (a copy's attempt ends)* ─▶ activate ─▶ (a copy's attempt ends, or fails)* ─▶ end
+//!   └── of an active image ─────────────────┘
 //!   └──────────────────────────────────────────── fail ─▶ queued, or active as it was
 //! ```
-//! A task remembers nothing: what is done stands in the staged rows, the locations and three properties that clients look at.
-//! So it can be taken up by another server after any of these transactions, and each holds the task's row.
+//! A task remembers nothing: what is done stands in the staged rows, the locations and three properties that clients look at;
+//! which stores are still to get the data is said by one of these alone. So it can be taken up by another server after any of these transactions, and each holds the task's row.
 
 mod progress;
 mod steps;
@@ -21,21 +22,32 @@ use crate::image::{Image, ImageId, ProjectId, Status, StoreId};
 use crate::task::{TaskStatus, TaskType};
 pub(super) use progress::end as end_progress;
 use progress::has_copied;
-pub(crate) use progress::{ACTIVE_TASK, failed_stores};
+pub(crate) use progress::{ACTIVE_TASK, failed_stores, importing_stores};
 use staging::STAGED;
 pub(crate) use staging::StagedObject;
 pub(crate) use steps::Activate;
 pub(super) use steps::give_up;
 
+/// Where the data of an import comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImportFrom {
+    /// A client has staged it.
+    Stage,
+    /// The image has it, and is to have it in more stores.
+    Image,
+}
+
 /// An import that is asked for.
 pub(crate) struct NewImport {
-    /// The image, which has its data staged.
+    /// The image.
     pub image: ImageId,
+    /// Where its data is.
+    pub from: ImportFrom,
     /// Id of the task.
     pub task: String,
     /// What the task is told, in the words of the API.
     pub input: serde_json::Value,
-    /// The stores to hold the data.
+    /// The stores to hold the data; none of them has it, if the image has.
     pub stores: Vec<StoreId>,
     /// The project that the task works for.
     pub owner: Option<ProjectId>,
@@ -57,10 +69,11 @@ pub(crate) struct ImportState {
 }
 
 impl Catalog {
-    /// Takes the image from uploading to importing and leaves the task to be done, in one transaction.
+    /// Takes the image from uploading to importing, if it is not active, and leaves the task to be done, in one transaction.
     ///
     /// # Errors
     /// What `judge` says; [`Error::Missing`]; [`Error::Transition`]; [`Error::NotStaged`] while the data is still on its way;
+    /// [`Error::Changed`] when the image is not, or not without a task, what the import was asked for;
     /// [`Error::OverQuota`], [`Error::OverLimit`] for the copies.
     pub(crate) async fn begin_import(&self, new: NewImport, judge: Judge) -> Result<()> {
         let this = self.clone();
@@ -71,19 +84,10 @@ impl Catalog {
                 .ok_or(Error::Missing)?;
             judge(&image)?;
             let id = &new.image;
-            status::change(
-                &mut tx,
-                id,
-                Status::Uploading,
-                Status::Importing,
-                Facts::Kept,
-            )
-            .await?;
-            let staged = staging::list(&mut tx, id).await?;
-            let first = staged.first().ok_or(Error::NotStaged)?;
-            let size = first.reviewed.facts.size;
-            let is_there = |store: &&StoreId| staged.iter().any(|it| it.location.store == **store);
-            let copies = new.stores.iter().filter(|store| !is_there(store)).count() as u64;
+            let (size, copies) = match new.from {
+                ImportFrom::Stage => begin_with_staged(&mut tx, &new).await?,
+                ImportFrom::Image => begin_with_data(&image, &new)?,
+            };
             progress::begin(&mut tx, &image, &new.task, &new.stores).await?;
             let task = task_of(&new);
             tasks::work::insert(&mut tx, &task, size.saturating_mul(copies)).await?;
@@ -116,6 +120,27 @@ impl Catalog {
     }
 }
 
+/// An import of staged data begins; gives its size and how many copies are to be made.
+async fn begin_with_staged(tx: &mut Connection, new: &NewImport) -> Result<(u64, u64)> {
+    let (from, to) = (Status::Uploading, Status::Importing);
+    status::change(tx, &new.image, from, to, Facts::Kept).await?;
+    let staged = staging::list(tx, &new.image).await?;
+    let first = staged.first().ok_or(Error::NotStaged)?;
+    let is_there = |store: &&StoreId| staged.iter().any(|it| it.location.store == **store);
+    let copies = new.stores.iter().filter(|store| !is_there(store)).count() as u64;
+    Ok((first.reviewed.facts.size, copies))
+}
+
+/// The same for more copies of an image that has its data.
+fn begin_with_data(image: &Image, new: &NewImport) -> Result<(u64, u64)> {
+    let is_busy = image.properties.contains_key(ACTIVE_TASK);
+    let mut stores = image.locations.iter().map(|it| &it.store);
+    if is_busy || image.status != Status::Active || stores.any(|it| new.stores.contains(it)) {
+        return Err(Error::Changed);
+    }
+    Ok((image.size.ok_or(Error::Changed)?, new.stores.len() as u64))
+}
+
 fn task_of(new: &NewImport) -> Task {
     let now = now();
     Task {
@@ -140,14 +165,22 @@ fn task_of(new: &NewImport) -> Task {
 /// end of the import. Gives what the image counts for by it.
 ///
 /// # Errors
-/// [`Error::Missing`] when there is no import any more; [`Error::Changed`] when the image has other data now, or data there.
+/// [`Error::Missing`] when the image has no use for it any more; [`Error::Changed`] when this task does not wait for it, or the image has
+/// other data now, or data there.
 pub(super) async fn take_copy(
     tx: &mut Connection,
     id: &ImageId,
+    task: Option<&str>,
     copy: &StagedObject,
 ) -> Result<Delta> {
     let image = rows::load(tx, id).await?.ok_or(Error::Missing)?;
     let store = &copy.location.store;
+    // Another import may have begun since, of other data.
+    let is_awaited = task.is_some_and(|task| progress::is_of(&image, task))
+        && importing_stores(&image).contains(store);
+    if !is_awaited {
+        return Err(Error::Changed);
+    }
     match image.status {
         Status::Importing => {
             let staged = staging::list(tx, id).await?;

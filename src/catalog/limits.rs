@@ -3,23 +3,31 @@
 //! An upload under way counts from its beginning, by what it has declared or reserved so far, and a deletion meanwhile
 //! does not free that (OSSA 2015-003). So uploads at once cannot overshoot together.
 
+use serde::{Deserialize, Serialize};
+
 use super::usage::Usage;
 use super::{Error, Result};
 
 const MIB: u64 = 1024 * 1024;
 
 /// The limits of one project; `None` is no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Limits {
     /// The site's quota, bytes: data once per copy, uploads under way included.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_quota: Option<u64>,
     /// `image_size_total` of the identity service, MiB: the same sum.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size_total: Option<u64>,
     /// `image_count_total`: images.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<u64>,
     /// `image_count_uploading`: uploads at once, images that have their data staged included.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub uploading: Option<u64>,
     /// `image_stage_total`, MiB: what is staged and being staged. For attempts to stage alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub staged: Option<u64>,
 }
 

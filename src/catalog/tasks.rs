@@ -110,6 +110,9 @@ pub(crate) struct TaskPage {
     pub limit: u32,
 }
 
+/// Tasks of an image that are listed: its list has no pages.
+const MOST_OF_IMAGE: u32 = 1000;
+
 /// Times have a moment from which a record counts as gone.
 const ALIVE: &str = "(expires_at IS NULL OR expires_at > ";
 
@@ -173,7 +176,7 @@ impl Catalog {
         rows.iter().map(task_of).collect()
     }
 
-    /// Lists the tasks of an image, newest first; of one project alone unless `owner` is `None`.
+    /// Lists the newest tasks of an image, newest first; of one project alone unless `owner` is `None`.
     ///
     /// # Errors
     /// [`super::Error::Unavailable`].
@@ -192,7 +195,8 @@ impl Catalog {
         if let Some(owner) = owner {
             query.push(" AND owner = ").push_bind(owner.as_str());
         }
-        query.push(" ORDER BY created_at DESC, id DESC");
+        query.push(" ORDER BY created_at DESC, id DESC LIMIT ");
+        query.push_bind(MOST_OF_IMAGE);
         let rows = query.build().fetch_all(&mut self.db.read().await?).await?;
         rows.iter().map(task_of).collect()
     }

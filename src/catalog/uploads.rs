@@ -37,6 +37,8 @@ pub(crate) struct NewUpload {
     pub purpose: Purpose,
     /// The image it is for.
     pub image: ImageId,
+    /// The task that it works for; `None` for a client's own upload.
+    pub task: Option<String>,
     /// The store that will hold the object.
     pub store: StoreId,
     /// The object's key.
@@ -58,6 +60,8 @@ pub(crate) struct Upload {
     pub purpose: Purpose,
     /// The image it is for.
     pub image: ImageId,
+    /// The task that it works for; `None` for a client's own upload.
+    pub task: Option<String>,
     /// The store that holds the object or its parts.
     pub store: StoreId,
     /// The object's key.
@@ -141,11 +145,12 @@ impl Catalog {
             let owner = image.owner.as_ref().map(ProjectId::as_str);
             let reserve = signed(new.reserve);
             let mut row = Builder::new(
-                "INSERT INTO uploads (attempt_id, image_id, owner, purpose, node, store, object_key, reserved_bytes, lease_until) \
+                "INSERT INTO uploads (attempt_id, image_id, owner, task_id, purpose, node, store, object_key, reserved_bytes, lease_until) \
                  VALUES (",
             );
             let texts = [new.attempt.as_str(), new.image.as_str()];
-            row.push_list(texts).push(", ").push_bind(owner).push(", ");
+            row.push_list(texts).push(", ").push_bind(owner);
+            row.push(", ").push_bind(new.task.as_deref()).push(", ");
             row.push_list([new.purpose.as_str(), &*this.node, new.store.as_str(), &new.key]);
             row.push(", ").push_bind(reserve).push(", ");
             push_lease_end(&mut row, &tx, new.lease).push(")");
@@ -294,6 +299,7 @@ fn upload_of(row: &Row) -> Result<Upload> {
         attempt: row.get::<String>("attempt_id")?.as_str().into(),
         purpose: row.get::<String>("purpose")?.parse().map_err(bad_row)?,
         image: row.get::<String>("image_id")?.parse().map_err(bad_row)?,
+        task: row.get("task_id")?,
         store: row.get::<String>("store")?.as_str().into(),
         key: row.get("object_key")?,
         upload_id: row.get("upload_id")?,

@@ -12,12 +12,14 @@ choice! {
     ImportMethod {
         /// Data that a client has staged.
         GlanceDirect = "glance-direct",
+        /// More copies of the data of an active image.
+        CopyImage = "copy-image",
     }
 }
 
 /// A list of methods, perhaps an empty one; commas part them in a variable.
 impl Setting for Vec<ImportMethod> {
-    const RULE: &'static str = "must be a list of: glance-direct";
+    const RULE: &'static str = "must be a list of: glance-direct, copy-image";
 
     fn from_text(text: &str) -> Option<Self> {
         let words = text.split(',').map(str::trim);
@@ -36,7 +38,7 @@ impl Setting for Vec<ImportMethod> {
 /// Staging and import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
-    /// The methods that clients may use. Default `["glance-direct"]`. An empty list turns import off, and staging with it.
+    /// The methods that clients may use. Default all. An empty list turns import off, and staging with it.
     pub methods: Vec<ImportMethod>,
     /// How many imports one server carries out at once. Default 8; the others wait.
     pub tasks: u32,
@@ -49,7 +51,7 @@ pub struct Import {
 impl Default for Import {
     fn default() -> Self {
         Self {
-            methods: vec![ImportMethod::GlanceDirect],
+            methods: vec![ImportMethod::GlanceDirect, ImportMethod::CopyImage],
             tasks: 8,
             tasks_per_project: 4,
             task_time_to_live: Span::seconds(48 * 60 * 60),

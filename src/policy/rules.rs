@@ -78,6 +78,8 @@ rules! {
     DownloadImage = "download_image": SEEING_MEMBER,
     /// Say which stores a download should come from.
     DownloadFromStore = "download_from_store": SEEING_MEMBER,
+    /// Copy the data to more stores by an import.
+    CopyImage = "copy_image": ADMIN,
     /// Keep the data from all but administrators.
     Deactivate = "deactivate": OWNER_MEMBER,
     /// Open it again.

@@ -64,6 +64,7 @@ fn the_default_matrix() {
         (Rule::UploadImage, "yy-------", "yy-------"),
         (Rule::DownloadImage, "yy-y-y---", "yy-y-y---"),
         (Rule::DownloadFromStore, "yy-y-y---", "yy-y-y---"),
+        (Rule::CopyImage, "y--------", "y--------"),
         (Rule::Deactivate, "yy-------", "yy-------"),
         (Rule::Reactivate, "yy-------", "yy-------"),
         (Rule::PublicizeImage, "y--------", "y--------"),

@@ -41,6 +41,7 @@ impl Attempt {
             attempt,
             purpose,
             image,
+            task: None,
             store: store.name().into(),
             upload_id: None,
             intent: None,
@@ -55,6 +56,12 @@ impl Attempt {
                 ..limits
             },
         }
+    }
+
+    /// The same, as the work of a task: only the import of this task has a use for it.
+    pub(super) fn of_task(mut self, task: &str) -> Self {
+        self.upload.task = Some(task.to_owned());
+        self
     }
 
     /// What the attempt's row says of it.
@@ -77,6 +84,7 @@ impl Attempt {
             attempt: self.upload.attempt.clone(),
             purpose: self.upload.purpose,
             image: self.upload.image.clone(),
+            task: self.upload.task.clone(),
             store: self.upload.store.clone(),
             key: self.upload.key.clone(),
             lease: self.lease,

@@ -23,7 +23,7 @@ use crate::net::{Broken, Pace};
 use crate::store::{self, ByteSpan};
 
 impl Transfers {
-    /// Copies the data of an image to one more store.
+    /// Copies the data of an image to one more store, for a task and within the limits of the image's owner.
     ///
     /// # Errors
     /// Any [`Error`]; nothing of the attempt stays then.
@@ -31,23 +31,22 @@ impl Transfers {
         &self,
         image: &Arc<Image>,
         staged: &[StagedObject],
+        (task, limits): (&str, Limits),
         store: &StoreId,
         done: &AtomicU64,
         halt: &CancellationToken,
     ) -> Result<()> {
         let target = self.stores.find(store.as_str());
         let target = target.ok_or_else(|| Error::StoreUnknown(store.to_string()))?;
-        let attempt = Arc::new(Attempt::new(
+        let attempt = Attempt::new(
             self.catalog.clone(),
             Arc::clone(target),
             Purpose::Copy,
             image.id.clone(),
             self.rules.lease,
-            Limits {
-                storage_quota: self.rules.storage_quota,
-                ..Limits::default()
-            },
-        ));
+            limits,
+        );
+        let attempt = Arc::new(attempt.of_task(task));
         let copied = self.carry_over(image, staged, &attempt, done, halt).await;
         if copied.is_err()
             && let Some(garbage) = attempt.roll_back().await

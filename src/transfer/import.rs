@@ -10,55 +10,53 @@
 //! | the image | its bytes went with it; the task fails |
 //! | this process | the same as for the catalog; a copy under way is settled like any upload |
 
+mod run;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
-
 use super::lease::Lease;
 use super::{Error, Result, Transfers, cleanup};
-use crate::catalog::{
-    self, Activate, ClaimedTask, ImportState, MOST_CLAIMS, StagedObject, TaskEnd, failed_stores,
-};
-use crate::image::{Image, ImageId, Status, StoreId};
+use crate::catalog::{ClaimedTask, Limits, MOST_CLAIMS, TaskEnd};
+use crate::image::{ImageId, StoreId};
+use run::{Import, is_passing, reason};
+use serde::{Deserialize, Serialize};
 
-/// A copy may be overtaken by recovery, once for each attempt that broke off.
-const MOST_OVERTAKEN: u32 = 16;
-
-const MIB: u64 = 1024 * 1024;
+/// Where the data of an import comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ImportSource {
+    /// A client has staged it.
+    #[default]
+    Stage,
+    /// The image has it, and is to have it in more stores.
+    Image,
+}
 
 /// What the task of an import is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ImportPlan {
+    /// Where the data comes from.
+    #[serde(default)]
+    pub source: ImportSource,
     /// The stores to hold the data.
     pub stores: Vec<StoreId>,
     /// Whether all of them must, or the image is active with the first.
     pub all_stores_must_succeed: bool,
+    /// What the image's owner might hold when the import was asked for.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
-/// An import under way.
-struct Import<'a> {
-    transfers: &'a Transfers,
-    image: ImageId,
-    task: &'a str,
-    plan: ImportPlan,
-    time_to_live: Duration,
-    /// Of the stores that failed, the last one with its reason.
-    failure: Option<String>,
-    /// Copies that somebody else has made first.
-    overtaken: u32,
-}
-
-/// What is to be done next.
-enum Next {
-    /// These stores have the data: it is the image's.
-    Activate { missing: Vec<StoreId> },
-    /// This store is to get it.
-    Copy(StoreId),
-    /// Nothing.
-    End,
+impl ImportPlan {
+    /// The stores whose copies go when the import fails: of an image that had its data before, it has made those alone.
+    fn undone(&self) -> &[StoreId] {
+        match self.source {
+            ImportSource::Image if self.all_stores_must_succeed => &self.stores,
+            ImportSource::Image | ImportSource::Stage => &[],
+        }
+    }
 }
 
 impl Transfers {
@@ -73,7 +71,14 @@ impl Transfers {
         self.tasks.spawn(async move {
             let task = claimed.task.id.clone();
             let image = claimed.task.image.as_deref().and_then(|id| id.parse().ok());
-            let outcome = this.import(&claimed, image.as_ref(), time_to_live).await;
+            let plan = plan_of(&claimed);
+            let outcome = match &plan {
+                Some(plan) => {
+                    this.import(&claimed, image.as_ref(), plan, time_to_live)
+                        .await
+                }
+                None => Err(Error::Import("its input cannot be read".into())),
+            };
             let settled = match outcome {
                 Ok(()) => Ok(()),
                 Err(Error::Stopping) => this.catalog.release_task(&task).await.map_err(Error::from),
@@ -90,7 +95,9 @@ impl Transfers {
                         reason = end.message,
                         "import failed"
                     );
-                    this.end_import(image.as_ref(), &task, end).await
+                    let plan = plan.unwrap_or_default();
+                    this.end_import(image.as_ref(), &task, end, plan.undone())
+                        .await
                 }
             };
             if let Err(e) = settled {
@@ -108,6 +115,7 @@ impl Transfers {
         &self,
         claimed: &ClaimedTask,
         image: Option<&ImageId>,
+        plan: &ImportPlan,
         time_to_live: Duration,
     ) -> Result<()> {
         if claimed.claims > MOST_CLAIMS {
@@ -115,20 +123,8 @@ impl Transfers {
                 "given up: {MOST_CLAIMS} times it was begun and broke off"
             )));
         }
-        let input = claimed.task.input.clone().unwrap_or_default();
-        let plan = serde_json::from_value(input["plan"].clone());
-        let (Some(image), Ok(plan)) = (image, plan) else {
-            return Err(Error::Import("its input cannot be read".into()));
-        };
-        let mut import = Import {
-            transfers: self,
-            image: image.clone(),
-            task: &claimed.task.id,
-            plan,
-            time_to_live,
-            failure: None,
-            overtaken: 0,
-        };
+        let image = image.ok_or_else(|| Error::Import("its input cannot be read".into()))?;
+        let mut import = Import::new(self, image, &claimed.task.id, plan, time_to_live);
         let done = AtomicU64::new(0);
         let halt = self.stop.child_token();
         let mut running = std::pin::pin!(import.run(&done, &halt));
@@ -163,8 +159,14 @@ impl Transfers {
         }
     }
 
-    async fn end_import(&self, image: Option<&ImageId>, task: &str, end: TaskEnd) -> Result<()> {
-        let garbage = self.catalog.end_import(image, task, end).await?;
+    async fn end_import(
+        &self,
+        image: Option<&ImageId>,
+        task: &str,
+        end: TaskEnd,
+        undo: &[StoreId],
+    ) -> Result<()> {
+        let garbage = self.catalog.end_import(image, task, end, undo).await?;
         for item in &garbage {
             cleanup::remove_or_defer(&self.catalog, &self.stores, item).await;
         }
@@ -172,165 +174,7 @@ impl Transfers {
     }
 }
 
-impl Import<'_> {
-    async fn run(&mut self, done: &AtomicU64, halt: &CancellationToken) -> Result<()> {
-        let catalog = &self.transfers.catalog;
-        loop {
-            if halt.is_cancelled() {
-                return Err(Error::Stopping);
-            }
-            let state = catalog.import_state(&self.image).await?;
-            let image = state.image.clone().ok_or(Error::Gone)?;
-            match self.next(&image, &state.staged)? {
-                Next::Activate { missing } => {
-                    let is_end = missing.is_empty();
-                    let step = Activate {
-                        image: self.image.clone(),
-                        task: self.task.to_owned(),
-                        stores: self.plan.stores.clone(),
-                        missing,
-                        end: is_end.then(|| self.success(done)),
-                    };
-                    let garbage = catalog.activate_import(step).await?;
-                    for item in &garbage {
-                        let stores = &self.transfers.stores;
-                        cleanup::remove_or_defer(catalog, stores, item).await;
-                    }
-                    if is_end {
-                        return Ok(());
-                    }
-                }
-                Next::Copy(store) => self.copy(&image, &state, &store, done, halt).await?,
-                Next::End => {
-                    let end = match self.failure.take() {
-                        None => self.success(done),
-                        Some(failure) => TaskEnd {
-                            has_succeeded: true,
-                            message: format!("{}; {failure}", self.success(done).message),
-                            time_to_live: self.time_to_live,
-                        },
-                    };
-                    return self
-                        .transfers
-                        .end_import(Some(&self.image), self.task, end)
-                        .await;
-                }
-            }
-        }
-    }
-
-    /// What is to be done with an import that stands so.
-    ///
-    /// # Errors
-    /// [`Error::Import`] when it can only fail.
-    fn next(&self, image: &Image, staged: &[StagedObject]) -> Result<Next> {
-        let failed = failed_stores(image);
-        let has = |store: &StoreId| {
-            let mut locations = image.locations.iter().map(|it| &it.store);
-            let mut objects = staged.iter().map(|it| &it.location.store);
-            locations.any(|it| it == store) || objects.any(|it| it == store)
-        };
-        let left = |store: &&StoreId| !has(store) && !failed.contains(store);
-        let missing: Vec<StoreId> = self.plan.stores.iter().filter(left).cloned().collect();
-        match image.status {
-            Status::Importing => {
-                let first = staged.first();
-                let first = first.ok_or_else(|| Error::Import("its data is gone".into()))?;
-                if let Some(refusal) = &first.reviewed.refusal {
-                    return Err(Error::Import(refusal.clone()));
-                }
-                // A server that noted it may have gone before it could end the task.
-                if let Some(store) = failed.first().filter(|_| self.plan.all_stores_must_succeed) {
-                    return Err(Error::Import(format!(
-                        "store {store} has not taken the data"
-                    )));
-                }
-                let has_any = self.plan.stores.iter().any(has);
-                let is_enough = missing.is_empty() || !self.plan.all_stores_must_succeed;
-                match missing.first() {
-                    _ if has_any && is_enough => Ok(Next::Activate { missing }),
-                    Some(store) => Ok(Next::Copy(store.clone())),
-                    None => Err(Error::Import(
-                        self.failure
-                            .clone()
-                            .unwrap_or_else(|| "no store has taken the data".into()),
-                    )),
-                }
-            }
-            Status::Active | Status::Deactivated => Ok(match missing.first() {
-                Some(store) => Next::Copy(store.clone()),
-                None => Next::End,
-            }),
-            status => Err(Error::Import(format!("the image is {status} now"))),
-        }
-    }
-
-    /// Copies to one store. One that fails is noted; where not all stores must have the data, the others go on.
-    async fn copy(
-        &mut self,
-        image: &Arc<Image>,
-        state: &ImportState,
-        store: &StoreId,
-        done: &AtomicU64,
-        halt: &CancellationToken,
-    ) -> Result<()> {
-        let copying = self
-            .transfers
-            .copy_to(image, &state.staged, store, done, halt);
-        let e = match copying.await {
-            Ok(()) => return Ok(()),
-            // A copy of an attempt that broke off was found whole meanwhile: what is left to be done is looked at anew.
-            Err(Error::Catalog(catalog::Error::Changed)) if self.overtaken < MOST_OVERTAKEN => {
-                self.overtaken += 1;
-                return Ok(());
-            }
-            Err(e) if is_passing(&e) => return Err(e),
-            Err(e) => e,
-        };
-        let failure = format!("store {store}: {}", reason(&e));
-        tracing::warn!(image.id = %self.image, store.id = %store, reason = failure, "copy failed");
-        let catalog = &self.transfers.catalog;
-        catalog
-            .note_failed_store(&self.image, self.task, store)
-            .await?;
-        if self.plan.all_stores_must_succeed {
-            return Err(Error::Import(failure));
-        }
-        self.failure = Some(failure);
-        Ok(())
-    }
-
-    fn success(&self, done: &AtomicU64) -> TaskEnd {
-        let copied = done.load(Ordering::Relaxed) / MIB;
-        TaskEnd {
-            has_succeeded: true,
-            message: format!("Copied {copied} MiB"),
-            time_to_live: self.time_to_live,
-        }
-    }
-}
-
-/// Whether the same may work later, on this server or on another.
-fn is_passing(e: &Error) -> bool {
-    matches!(
-        e,
-        Error::Catalog(catalog::Error::Unavailable(_) | catalog::Error::LeaseLost)
-            | Error::Stopping
-            | Error::NoMemory(_)
-            | Error::HeldMemory(_)
-    )
-}
-
-/// Why an import failed, in words for who asked for it.
-fn reason(e: &Error) -> String {
-    match e {
-        Error::Import(reason) => reason.clone(),
-        Error::Gone | Error::Catalog(catalog::Error::Missing) => "the image was deleted".into(),
-        Error::Catalog(catalog::Error::Changed) => {
-            "the formats of the image were changed during the import".into()
-        }
-        // What lies beneath is the reader of another store.
-        Error::ClientGone(e) => format!("the data could not be read to its end: {e}"),
-        e => e.to_string(),
-    }
+fn plan_of(claimed: &ClaimedTask) -> Option<ImportPlan> {
+    let plan = claimed.task.input.as_ref()?.get("plan")?;
+    ImportPlan::deserialize(plan).ok()
 }

@@ -13,32 +13,46 @@ use crate::support::{content, eventually};
 
 const ALWAYS: usize = usize::MAX;
 
-/// A service with the stores `main`, the default, and `second` behind a proxy.
-struct Site {
-    app: TestApp,
-    second: Bucket,
-    to_second: FaultProxy,
+/// A service with the stores `main`, the default, and `second` behind a proxy; perhaps `third` as well.
+pub struct Site {
+    pub app: TestApp,
+    pub second: Bucket,
+    pub to_second: FaultProxy,
     _embedded: Embedded,
 }
 
 impl Site {
-    async fn start(import: &str) -> Self {
+    pub async fn start(import: &str) -> Self {
         Self::with(import, "").await
     }
 
-    async fn with(import: &str, images: &str) -> Self {
+    pub async fn with(import: &str, images: &str) -> Self {
+        Self::start_with(import, images, &[]).await
+    }
+
+    /// With more stores, which are in no other way.
+    pub async fn of_three() -> Self {
+        Self::start_with("", "", &["third"]).await
+    }
+
+    async fn start_with(import: &str, images: &str, more: &[&str]) -> Self {
         let embedded = Embedded::start().await;
         let endpoint = embedded.endpoint();
         let to_second = FaultProxy::start(&endpoint.url).await;
+        let store = |name: &str, url: &str| {
+            format!(
+                "[store.{name}]\nendpoint = {url:?}\nbucket = {name:?}\naccess_key = {:?}\nsecret_key = {:?}\n\
+                 profile = \"embedded\"\ncreate_bucket = true\nretries = 0\nread_timeout = \"2s\"\n",
+                endpoint.access_key, endpoint.secret_key
+            )
+        };
+        let more: Vec<String> = more.iter().map(|name| store(name, &endpoint.url)).collect();
         let app = TestApp::with(Options {
             top: "auth = \"none\"\ndefault_store = \"main\"".into(),
             tables: format!(
-                "[import]\n{import}\n[images]\n{images}\n[store.second]\nendpoint = {:?}\nbucket = \"second\"\n\
-                 access_key = {:?}\nsecret_key = {:?}\nprofile = \"embedded\"\ncreate_bucket = true\nretries = 0\n\
-                 read_timeout = \"2s\"\n",
-                to_second.url(),
-                endpoint.access_key,
-                endpoint.secret_key
+                "[import]\n{import}\n[images]\n{images}\n{}{}",
+                store("second", &to_second.url()),
+                more.concat()
             ),
             endpoint: Some(endpoint.clone()),
             ..Options::default()
@@ -58,12 +72,12 @@ impl Site {
         }
     }
 
-    fn client(&self) -> &Client {
+    pub fn client(&self) -> &Client {
         &self.app.client
     }
 
     /// An image with this data staged.
-    async fn staged(&self, bytes: Bytes) -> String {
+    pub async fn staged(&self, bytes: Bytes) -> String {
         let id = self.client().create_image().await;
         let staged = stage(self.client(), &id, &[], full(bytes)).await;
         assert_eq!(staged.status, StatusCode::NO_CONTENT, "{}", staged.text());
@@ -71,7 +85,7 @@ impl Site {
     }
 
     /// Waits until neither bucket has anything of an image.
-    async fn until_nothing_is_left(&self, id: &str) {
+    pub async fn until_nothing_is_left(&self, id: &str) {
         eventually("nothing of the image is in a store", async || {
             let mut keys = self.app.bucket.keys().await;
             keys.extend(self.second.keys().await);
@@ -102,7 +116,7 @@ pub async fn ended_task(client: &Client, id: &str) -> Value {
     .await
 }
 
-async fn accepted(client: &Client, id: &str, more: Value) {
+pub async fn accepted(client: &Client, id: &str, more: Value) {
     let answer = import(client, id, more).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text());
 }
@@ -120,7 +134,10 @@ async fn assert_data(client: &Client, id: &str, bytes: &Bytes) {
 async fn staged_data_becomes_the_images_and_no_byte_moves() {
     let app = TestApp::with_faults().await;
     let methods = app.client.get("/v2/info/import").await.json();
-    assert_eq!(methods["import-methods"]["value"], json!(["glance-direct"]));
+    assert_eq!(
+        methods["import-methods"]["value"],
+        json!(["glance-direct", "copy-image"])
+    );
     for bytes in [Bytes::new(), content::bytes(20 * MIB)] {
         let id = app.client.create_image().await;
         let staged = stage(&app.client, &id, &[], full(bytes.clone())).await;
@@ -316,6 +333,24 @@ async fn data_of_another_format_fails_the_import_with_the_reason() {
 }
 
 #[tokio::test]
+async fn staged_data_that_its_store_has_lost_fails_the_import() {
+    let site = Site::start("").await;
+    let id = site.staged(content::bytes(5000)).await;
+    for key in site.app.bucket.keys().await {
+        let delete = site.app.bucket.s3.delete_object();
+        let delete = delete.bucket(&site.app.bucket.name).key(key);
+        delete.send().await.unwrap();
+    }
+    accepted(site.client(), &id, json!({})).await;
+    let task = ended_task(site.client(), &id).await;
+    assert_eq!(task["status"], "failure", "{task}");
+    let message = task["message"].as_str().unwrap();
+    assert!(message.contains("not in store main any more"), "{message}");
+    assert_eq!(site.client().status(&id).await, "queued");
+    site.app.finish().await;
+}
+
+#[tokio::test]
 async fn image_deleted_during_its_import_leaves_nothing() {
     let site = Site::start("").await;
     site.to_second.fail_operation("put", Fault::Hang, 0, ALWAYS);
@@ -417,6 +452,13 @@ async fn import_that_a_stop_broke_off_goes_on_after_the_start() {
     site.to_second.heal();
     site.app.restart().await;
     let task = ended_task(site.client(), &id).await;
+    let database = site.app.database().await;
+    let claims: i64 = sqlx::query_scalar("SELECT claims FROM tasks")
+        .fetch_one(&database)
+        .await
+        .unwrap();
+    database.close().await;
+    assert_eq!(claims, 1, "who left in order has not died of it");
     // The put that hung may have failed before the stop was noticed.
     if task["status"] == "success" {
         assert_data(site.client(), &id, &bytes).await;

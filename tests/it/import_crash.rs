@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::import::{ended_task, import};
@@ -27,6 +27,10 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
+        Self::with("").await
+    }
+
+    async fn with(images: &str) -> Self {
         let embedded = Embedded::start().await;
         let endpoint = embedded.endpoint();
         let to_second = FaultProxy::start(&endpoint.url).await;
@@ -41,7 +45,7 @@ impl Site {
         };
         let text = format!(
             "auth = \"none\"\ndefault_store = \"main\"\n[server]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"off\"\n\
-             [catalog]\n{catalog}\n[transfer]\nlease = \"3s\"\n{}{}",
+             [catalog]\n{catalog}\n[images]\n{images}\n[transfer]\nlease = \"3s\"\n{}{}",
             store("main", &endpoint.url),
             store("second", &to_second.url()),
         );
@@ -59,33 +63,50 @@ impl Site {
         self.dir.path().join("oriel.toml")
     }
 
-    /// Stages data and imports it to both stores, and kills the process when the second one is asked for `operation`.
-    async fn kill_at(&self, size: u64, must_succeed: bool, operation: &'static str) -> String {
+    async fn started(&self) -> Server {
         let server = Server::start(&self.config()).await;
         eventually("the second bucket is there", async || {
             let look = self.second.s3.head_bucket().bucket(&self.second.name);
             look.send().await.ok().map(drop)
         })
         .await;
+        server
+    }
+
+    /// Stages data and imports it to both stores, and kills the process when the second one is asked for `operation`.
+    async fn kill_at(&self, size: u64, must_succeed: bool, operation: &'static str) -> String {
+        let server = self.started().await;
         let id = server.client.create_image().await;
         let body = full(content::bytes(size));
         let staged = stage(&server.client, &id, &[], body).await;
         assert_eq!(staged.status, StatusCode::NO_CONTENT, "{}", staged.text());
+        let more = json!({"all_stores": true, "all_stores_must_succeed": must_succeed});
+        let expected = if must_succeed { "importing" } else { "active" };
+        self.kill_in(server, &id, more, operation, expected).await;
+        id
+    }
+
+    /// Begins an import, and kills the process when the second store is asked for `operation`.
+    async fn kill_in(
+        &self,
+        server: Server,
+        id: &str,
+        more: Value,
+        operation: &'static str,
+        expected: &str,
+    ) {
         let asked = self.to_second.count(operation);
         self.to_second
             .fail_operation(operation, Fault::Hang, 0, ALWAYS);
-        let more = json!({"all_stores": true, "all_stores_must_succeed": must_succeed});
-        let answer = import(&server.client, &id, more).await;
+        let answer = import(&server.client, id, more).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text());
         eventually(operation, async || {
             (self.to_second.count(operation) > asked).then_some(())
         })
         .await;
-        let expected = if must_succeed { "importing" } else { "active" };
-        assert_eq!(server.client.status(&id).await, expected);
+        assert_eq!(server.client.status(id).await, expected);
         server.kill().await;
         self.to_second.heal();
-        id
     }
 }
 
@@ -118,6 +139,33 @@ async fn import_goes_on_after_a_kill_and_leaves_nothing_beside_the_image() {
         eventually("nothing is left", async || {
             let keys = [site.main.keys().await, site.second.keys().await];
             keys.iter().all(|keys| keys.is_empty()).then_some(())
+        })
+        .await;
+        server.kill().await;
+    }
+}
+
+/// The quota has room for the copy once: the one that broke off holds it until it is settled.
+#[tokio::test]
+async fn copy_of_an_active_image_goes_on_after_a_kill_within_the_quota() {
+    let quota = format!("user_storage_quota = {}", 20 * MIB);
+    let site = Site::with(&quota).await;
+    for operation in ["part", "complete"] {
+        let server = site.started().await;
+        let id = server.client.upload(content::bytes(9 * MIB)).await;
+        let more = json!({"method": {"name": "copy-image"}, "stores": ["second"]});
+        site.kill_in(server, &id, more, operation, "active").await;
+        let server = Server::start(&site.config()).await;
+        let task = ended_task(&server.client, &id).await;
+        assert_eq!(task["status"], "success", "{operation}: {task}");
+        let image = server.client.image(&id).await;
+        assert_eq!(image["stores"], "main,second", "{operation}: {image}");
+        let deleted = server.client.delete(&format!("/v2/images/{id}")).await;
+        assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+        eventually("nothing is left", async || {
+            let keys = [site.main.keys().await, site.second.keys().await];
+            let is_empty = keys.iter().all(|keys| keys.is_empty());
+            (is_empty && site.second.open_uploads().await.is_empty()).then_some(())
         })
         .await;
         server.kill().await;

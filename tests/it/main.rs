@@ -25,6 +25,7 @@ mod http;
 mod identity;
 mod import;
 mod import_checks;
+mod import_copies;
 mod import_crash;
 mod jobs;
 mod json_bodies;

@@ -111,6 +111,15 @@ impl Site {
             ("PUT", "/v2/images/{image_id}/file" | "/v2/images/{image_id}/stage") => {
                 (path, "application/octet-stream", "data".into())
             }
+            ("POST", "/v2/images/{image_id}/import") if rule == Rule::CopyImage => {
+                let file = format!("/v2/images/{id}/file");
+                let kind = [("content-type", "application/octet-stream")];
+                self.admin
+                    .send(Method::PUT, &file, &kind, full("data"))
+                    .await;
+                let body = json!({"method": {"name": "copy-image"}, "all_stores": true});
+                (path, json, body.to_string())
+            }
             ("POST", "/v2/images/{image_id}/import") => {
                 crate::support::upload::stage(&self.admin, &id, &[], full("data")).await;
                 let body = json!({"method": {"name": "glance-direct"}});

@@ -135,7 +135,10 @@ async fn stores_are_named_and_their_setup_is_for_services() {
     assert_eq!(detail, expected);
     assert_eq!(member.get("/v2/info/stores/detail").await.status, 403);
     let methods = member.get("/v2/info/import").await.json();
-    assert_eq!(methods["import-methods"]["value"], json!(["glance-direct"]));
+    assert_eq!(
+        methods["import-methods"]["value"],
+        json!(["glance-direct", "copy-image"])
+    );
     assert_eq!(methods["import-methods"]["type"], "array");
     assert_eq!(
         member.get("/v2/info/usage").await.json(),

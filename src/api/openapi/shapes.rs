@@ -113,7 +113,7 @@ fn of_members() -> Shapes {
 /// The body of an import.
 fn import() -> Value {
     let mut import = complete(json!({"method": complete(json!({
-        "name": {"type": "string", "enum": ["glance-direct"]},
+        "name": {"type": "string", "enum": ["glance-direct", "copy-image"]},
     }))}));
     let stores = json!({"type": "array", "minItems": 1, "items": {"type": "string"}});
     import["properties"]["stores"] = stores;

@@ -250,6 +250,11 @@ fn migrations() -> Migrator {
             "task leases",
             include_str!("../migrations/postgres/0005_task_leases.sql"),
         ),
+        (
+            6,
+            "uploads of tasks",
+            include_str!("../migrations/postgres/0006_uploads_of_tasks.sql"),
+        ),
     ]);
     migrator.set_locking(false);
     migrator

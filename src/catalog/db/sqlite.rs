@@ -247,5 +247,6 @@ fn migrations() -> Migrator {
         11 "locations by key" "0011_locations_by_key"
         12 "staging" "0012_staging"
         13 "task leases" "0013_task_leases"
+        14 "uploads of tasks" "0014_uploads_of_tasks"
     })
 }

@@ -71,6 +71,17 @@ pub(in crate::catalog) async fn end(
     touch(tx, image).await
 }
 
+/// The stores that are still to get the data.
+pub(crate) fn importing_stores(image: &Image) -> Vec<StoreId> {
+    listed(image, IMPORTING)
+}
+
+/// Whether this task is the one at work on an image.
+pub(super) fn is_of(image: &Image, task: &str) -> bool {
+    let active = image.properties.get(ACTIVE_TASK);
+    active.and_then(Option::as_deref) == Some(task)
+}
+
 /// The stores that did not get the data so far.
 pub(crate) fn failed_stores(image: &Image) -> Vec<StoreId> {
     listed(image, FAILED)

@@ -7,7 +7,7 @@ use crate::catalog::tasks::TaskEnd;
 use crate::catalog::uploads::Formats;
 use crate::catalog::usage::{self, Delta};
 use crate::catalog::{Catalog, Error, Garbage, Result, images, rows, staging};
-use crate::image::{Image, ImageId, ProjectId, Status, StoreId};
+use crate::image::{Image, ImageId, Location, ProjectId, Status, StoreId};
 
 /// What is known of an import when the image becomes active.
 #[derive(Debug, Clone)]
@@ -97,7 +97,8 @@ impl Catalog {
     }
 
     /// Ends an import and its task. One that has not made the image active leaves it queued, what is staged goes to the
-    /// garbage list, and it can be tried again (contract 6.3).
+    /// garbage list, and it can be tried again (contract 6.3). The copies that one has made of an active image go as well: `undo`
+    /// names the stores.
     ///
     /// # Errors
     /// [`Error::LeaseLost`].
@@ -106,8 +107,10 @@ impl Catalog {
         image: Option<&ImageId>,
         task: &str,
         end: TaskEnd,
+        undo: &[StoreId],
     ) -> Result<Vec<Garbage>> {
         let (this, id, task) = (self.clone(), image.cloned(), task.to_owned());
+        let undo = undo.to_vec();
         self.detached(async move {
             let mut tx = this.db.write().await?;
             let image = match &id {
@@ -116,7 +119,7 @@ impl Catalog {
             };
             this.end_task(&mut tx, &task, &end).await?;
             // Another task may be at work on it: this one was given up, and the image imported anew.
-            let image = image.filter(|image| is_of(image, &task));
+            let image = image.filter(|image| progress::is_of(image, &task));
             let Some(image) = image else {
                 tx.commit().await?;
                 return Ok(Vec::new());
@@ -124,6 +127,7 @@ impl Catalog {
             progress::end(&mut tx, &image, end.has_succeeded).await?;
             let garbage = match image.status {
                 Status::Importing => give_up(&mut tx, &image, Status::Importing).await?,
+                Status::Active | Status::Deactivated => take_back(&mut tx, &image, &undo).await?,
                 _ => Vec::new(),
             };
             this.commit(tx, &image.id).await?;
@@ -131,6 +135,23 @@ impl Catalog {
         })
         .await
     }
+}
+
+/// Takes the copies that were made from an image that had its data before. Where it has no other any more, one stays.
+async fn take_back(tx: &mut Connection, image: &Image, stores: &[StoreId]) -> Result<Vec<Garbage>> {
+    let not_made = [
+        progress::importing_stores(image),
+        progress::failed_stores(image),
+    ]
+    .concat();
+    let is_made = |it: &&Location| stores.contains(&it.store) && !not_made.contains(&it.store);
+    let made: Vec<&Location> = image.locations.iter().filter(is_made).collect();
+    let kept = usize::from(made.len() == image.locations.len());
+    let mut garbage = Vec::with_capacity(made.len());
+    for location in made.into_iter().skip(kept) {
+        garbage.push(images::give_up(tx, image, location.clone()).await?);
+    }
+    Ok(garbage)
 }
 
 /// Queues an image again, and gives up what is staged of it.
@@ -145,10 +166,4 @@ pub(in crate::catalog) async fn give_up(
     let owner = image.owner.as_ref().map(ProjectId::as_str);
     usage::change(tx, owner, held.gone()).await?;
     Ok(garbage)
-}
-
-/// Whether this task is the one at work on an image.
-fn is_of(image: &Image, task: &str) -> bool {
-    let active = image.properties.get(progress::ACTIVE_TASK);
-    active.and_then(Option::as_deref) == Some(task)
 }

@@ -152,7 +152,8 @@ impl Catalog {
         let (this, id) = (self.clone(), id.to_owned());
         self.detached(async move {
             let mut tx = this.db.write().await?;
-            query("UPDATE tasks SET lease_until = 0 WHERE id = $1 AND status = 'processing' AND node = $2")
+            // Whoever leaves in order has not died of it.
+            query("UPDATE tasks SET lease_until = 0, claims = claims - 1 WHERE id = $1 AND status = 'processing' AND node = $2")
                 .bind(id)
                 .bind(&*this.node)
                 .execute(&mut tx)

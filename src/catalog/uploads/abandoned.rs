@@ -6,7 +6,7 @@ use super::{Upload, push_lease_end, upload_of};
 use crate::catalog::db::{Builder, query};
 use crate::catalog::rows::micros;
 use crate::catalog::{Catalog, Result};
-use crate::image::{AttemptId, Micros};
+use crate::image::{AttemptId, ImageId, Micros};
 
 /// An attempt that nobody works on, as its row was found.
 #[derive(Debug, Clone)]
@@ -125,6 +125,18 @@ impl Catalog {
             .bind(found.upload.attempt.as_str())
             .bind(&found.node)
             .bind(found.lease_until)
+            .fetch_optional(&mut self.db.read().await?)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Whether an image has any attempt, at work or abandoned.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub(crate) async fn has_attempts(&self, image: &ImageId) -> Result<bool> {
+        let row = query("SELECT 1 FROM uploads WHERE image_id = $1 LIMIT 1")
+            .bind(image.as_str())
             .fetch_optional(&mut self.db.read().await?)
             .await?;
         Ok(row.is_some())

@@ -49,7 +49,8 @@ impl Catalog {
                         location,
                         reviewed: intent,
                     };
-                    imports::take_copy(&mut tx, &upload.image, &copy).await?
+                    imports::take_copy(&mut tx, &upload.image, upload.task.as_deref(), &copy)
+                        .await?
                 }
             };
             let image = rows::load(&mut tx, &upload.image).await?;

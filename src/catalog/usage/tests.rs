@@ -6,8 +6,8 @@ use super::recount::Recount;
 use super::*;
 use crate::catalog::testing::catalogs;
 use crate::catalog::{
-    Activate, Activation, Change, Intent, Limits, NewImport, NewUpload, Purpose, Reserved,
-    TaskBounds, TaskEnd,
+    Activate, Activation, Change, ImportFrom, Intent, Limits, NewImport, NewUpload, Purpose,
+    Reserved, TaskBounds, TaskEnd,
 };
 use crate::image::{AttemptId, Attributes, CreateRequest, DataFacts, ImageId, Status};
 
@@ -76,6 +76,7 @@ impl Site {
                 Purpose::Stage
             },
             image: image.clone(),
+            task: None,
             store: "main".into(),
             key: attempt.as_str().to_owned(),
             lease: Duration::from_secs(600),
@@ -128,6 +129,7 @@ impl Site {
         let (image, task) = (self.image(), ImageId::random().to_string());
         let new = NewImport {
             image: image.clone(),
+            from: ImportFrom::Stage,
             task: task.clone(),
             input: serde_json::json!({}),
             stores: vec!["main".into()],
@@ -162,7 +164,7 @@ impl Site {
             };
             self.catalog.activate_import(step).await.unwrap();
         } else {
-            let ended = self.catalog.end_import(Some(&image), &task, end);
+            let ended = self.catalog.end_import(Some(&image), &task, end, &[]);
             ended.await.unwrap();
         }
         self.imports += 1;
