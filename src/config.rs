@@ -29,6 +29,7 @@ mod telemetry;
 mod transfer;
 mod units;
 mod watched;
+mod web;
 
 use read::{Findings, Section};
 
@@ -48,6 +49,7 @@ pub use telemetry::{Log, LogFormat, LogLevel, Metrics};
 pub use transfer::Transfer;
 pub use units::{ByteSize, Limit, Secret, Span};
 pub use watched::Watched;
+pub use web::{WebRules, WebScheme};
 
 /// Everything an operator can choose.
 #[derive(Debug, Clone, PartialEq, Eq)]

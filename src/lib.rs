@@ -14,6 +14,7 @@
 //! | `auth`, `policy` | who calls, and who may do what |
 //! | `catalog` | durable records and the cache in front of them |
 //! | `store` | S3 stores: keys and bytes |
+//! | `web` | data from the web: which sources may be asked, and how they are read |
 //! | `embedded` | the S3 server inside, for laptops, tests and small sites |
 //! | `metadef` | pure rules: metadata definitions |
 //! | `image`, `task`, [`format`](mod@format) | pure rules: the records, disk-image formats |
@@ -42,6 +43,11 @@ mod store;
 mod task;
 mod telemetry;
 mod transfer;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "imports do not fetch from the web yet")
+)]
+mod web;
 
 pub use app::{App, ROUTES, Route};
 pub use auth::tokens::hash as hash_of_token;

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module, and the others it may use.
-const MODULES: [(&str, &str); 19] = [
+const MODULES: [(&str, &str); 20] = [
     (
         "cli",
         "app auth catalog config embedded fsck image metadef rebuild store telemetry transfer",
@@ -39,6 +39,7 @@ const MODULES: [(&str, &str); 19] = [
     ("policy", "image"),
     ("catalog", "config image metadef task telemetry"),
     ("store", "config net telemetry"),
+    ("web", "config net"),
     ("embedded", "net"),
     ("net", ""),
     ("metadef", "image"),
@@ -66,7 +67,10 @@ const CRATES: [(&str, &[&str]); 24] = [
     // HTTP as a server; its words are also those of metrics, and of URLs in the configuration.
     ("axum", &["api", "app"]),
     ("tower_http", &["api"]),
-    ("hyper", &["api", "app", "embedded", "store/transport"]),
+    (
+        "hyper",
+        &["api", "app", "embedded", "store/transport", "web"],
+    ),
     (
         "http",
         &[
@@ -77,11 +81,18 @@ const CRATES: [(&str, &[&str]); 24] = [
             "telemetry",
             "config",
             "store/transport",
+            "web",
         ],
     ),
-    // HTTP as a client is for Keystone and the stores; the cache of what Keystone says is its own.
-    ("hyper_rustls", &["auth", "store/transport", "net/roots"]),
-    ("rustls", &["app", "auth", "store/transport", "net/roots"]),
+    // HTTP as a client is for Keystone, the stores and the web; the cache of what Keystone says is its own.
+    (
+        "hyper_rustls",
+        &["auth", "store/transport", "net/roots", "web"],
+    ),
+    (
+        "rustls",
+        &["app", "auth", "store/transport", "net/roots", "web"],
+    ),
     ("tokio_rustls", &["app"]),
     ("socket2", &["net/socket"]),
     ("lru", &["auth"]),

@@ -6,6 +6,7 @@ use super::choice::choice;
 use super::read::Section;
 use super::setting::Setting;
 use super::units::Span;
+use super::web::WebRules;
 
 choice! {
     /// A way to import.
@@ -46,6 +47,8 @@ pub struct Import {
     pub tasks_per_project: u32,
     /// How long the record of a task is kept after its end. Default `"48h"`.
     pub task_time_to_live: Span,
+    /// Where data may be fetched from.
+    pub web: WebRules,
 }
 
 impl Default for Import {
@@ -55,6 +58,7 @@ impl Default for Import {
             tasks: 8,
             tasks_per_project: 4,
             task_time_to_live: Span::seconds(48 * 60 * 60),
+            web: WebRules::default(),
         }
     }
 }
@@ -72,6 +76,7 @@ impl Import {
             tasks: section.take("tasks", default.tasks),
             tasks_per_project: section.take("tasks_per_project", default.tasks_per_project),
             task_time_to_live: section.take("task_time_to_live", default.task_time_to_live),
+            web: WebRules::read(section),
         };
         for (key, tasks) in [
             ("tasks", import.tasks),

@@ -79,6 +79,7 @@ fn reference_lists_every_key_and_no_other() {
             "cors.allowed_origins",
             "default_store",
             "images.property_protection_file",
+            "import.ca_bundle",
             "keystone.application_credential_id",
             "keystone.application_credential_secret",
             "keystone.auth_url",

@@ -28,6 +28,7 @@ pub mod store;
 pub mod tokens;
 pub mod told;
 pub mod upload;
+pub mod web;
 
 use std::io::Write;
 use std::time::Duration;
