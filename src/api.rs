@@ -104,7 +104,7 @@ impl Api {
             state: AppState {
                 catalog,
                 images: ImageSettings::new(&config.images, Arc::clone(&stores), protection),
-                imports: Imports::new(&config.import),
+                imports: Imports::new(&config.import, transfers.web()),
                 stores,
                 transfers,
                 pages: PageLimits::new(&config.images),

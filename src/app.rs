@@ -24,6 +24,7 @@ use crate::net::Pace;
 use crate::store::{Store, Stores};
 use crate::telemetry::metrics::{self, Metrics};
 use crate::transfer::{FormatRules, Rules, Transfers, largest_part};
+use crate::web::Web;
 use connections::Connections;
 use listener::Limits;
 use tls::Tls;
@@ -75,7 +76,7 @@ impl App {
             Arc::clone(&metrics),
         )
         .await?;
-        let transfers = transfers(&config, &catalog, stores, &metrics);
+        let transfers = transfers(&config, &catalog, stores, &metrics)?;
         let tls = Tls::open(&config.server).await?.map(Arc::new);
         let listener = bind("server.listen", config.server.listen).await?;
         let metrics_listener = match config.metrics.listen {
@@ -276,7 +277,7 @@ pub(crate) fn transfers(
     catalog: &Catalog,
     stores: Stores,
     metrics: &Arc<Metrics>,
-) -> Arc<Transfers> {
+) -> anyhow::Result<Arc<Transfers>> {
     let rules = Rules {
         size_cap: config.images.size_cap.bytes(),
         algorithm: config.images.hashing_algorithm,
@@ -296,7 +297,11 @@ pub(crate) fn transfers(
         formats: FormatRules::new(&config.images),
     };
     let (catalog, metrics) = (catalog.clone(), Arc::clone(metrics));
-    Arc::new(Transfers::new(catalog, Arc::new(stores), metrics, rules))
+    let web = Web::new(config.import.web.clone())?;
+    let stores = Arc::new(stores);
+    Ok(Arc::new(Transfers::new(
+        catalog, stores, metrics, web, rules,
+    )))
 }
 
 /// Starts the embedded store when some store is it.

@@ -43,10 +43,6 @@ mod store;
 mod task;
 mod telemetry;
 mod transfer;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "imports do not fetch from the web yet")
-)]
 mod web;
 
 pub use app::{App, ROUTES, Route};

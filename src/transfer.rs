@@ -15,6 +15,7 @@ mod cleanup;
 mod copy;
 mod deliver;
 mod digest;
+mod fetch;
 mod formats;
 mod import;
 mod ingest;
@@ -42,6 +43,7 @@ use crate::net::Pace;
 use crate::store::{self, Stores};
 use crate::telemetry::labels::UploadOutcome;
 use crate::telemetry::metrics::Metrics;
+use crate::web::Web;
 
 pub(crate) use cleanup::Settled;
 pub(crate) use cleanup::{log_deferred, remove_garbage};
@@ -193,6 +195,7 @@ pub(crate) struct Transfers {
     catalog: Catalog,
     stores: Arc<Stores>,
     metrics: Arc<Metrics>,
+    web: Arc<Web>,
     rules: Rules,
     budget: Arc<Budget>,
     digests: DigestPool,
@@ -206,6 +209,7 @@ impl Transfers {
         catalog: Catalog,
         stores: Arc<Stores>,
         metrics: Arc<Metrics>,
+        web: Web,
         rules: Rules,
     ) -> Self {
         Self {
@@ -221,6 +225,7 @@ impl Transfers {
             catalog,
             stores,
             metrics,
+            web: Arc::new(web),
             rules,
         }
     }
@@ -228,6 +233,11 @@ impl Transfers {
     /// The configured stores.
     pub(crate) fn stores(&self) -> &Arc<Stores> {
         &self.stores
+    }
+
+    /// Where data can be fetched from.
+    pub(crate) fn web(&self) -> &Arc<Web> {
+        &self.web
     }
 
     /// Most bytes of an image.

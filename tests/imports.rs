@@ -20,11 +20,11 @@ const MODULES: [(&str, &str); 20] = [
     ),
     (
         "app",
-        "api auth catalog config embedded jobs net store telemetry transfer",
+        "api auth catalog config embedded jobs net store telemetry transfer web",
     ),
     (
         "api",
-        "auth catalog config image metadef net policy store task telemetry transfer",
+        "auth catalog config image metadef net policy store task telemetry transfer web",
     ),
     // What is to be done stands in lists of the catalog.
     ("jobs", "catalog image store telemetry transfer"),
@@ -33,7 +33,7 @@ const MODULES: [(&str, &str); 20] = [
     ("rebuild", "catalog image store transfer"),
     (
         "transfer",
-        "catalog config format image net store telemetry",
+        "catalog config format image net store telemetry web",
     ),
     ("auth", "config image net telemetry"),
     ("policy", "image"),

@@ -17,12 +17,12 @@ use super::db::{Connection, query};
 use super::rows::{self, signed};
 use super::status::{self, Facts};
 use super::usage::{self, Delta};
-use super::{Catalog, Error, Judge, Limits, Result, Task, now, staging, tasks};
+use super::{Catalog, Error, Judge, Limits, Purpose, Result, Task, Upload, now, staging, tasks};
 use crate::image::{Image, ImageId, ProjectId, Status, StoreId};
 use crate::task::{TaskStatus, TaskType};
-pub(super) use progress::end as end_progress;
 use progress::has_copied;
 pub(crate) use progress::{ACTIVE_TASK, failed_stores, importing_stores};
+pub(super) use progress::{end as end_progress, is_of};
 use staging::STAGED;
 pub(crate) use staging::StagedObject;
 pub(crate) use steps::Activate;
@@ -33,6 +33,8 @@ pub(super) use steps::give_up;
 pub(crate) enum ImportFrom {
     /// A client has staged it.
     Stage,
+    /// It is yet to be fetched.
+    Web,
     /// The image has it, and is to have it in more stores.
     Image,
 }
@@ -69,7 +71,7 @@ pub(crate) struct ImportState {
 }
 
 impl Catalog {
-    /// Takes the image from uploading to importing, if it is not active, and leaves the task to be done, in one transaction.
+    /// Takes the image to importing, if it is not active, and leaves the task to be done, in one transaction.
     ///
     /// # Errors
     /// What `judge` says; [`Error::Missing`]; [`Error::Transition`]; [`Error::NotStaged`] while the data is still on its way;
@@ -86,6 +88,11 @@ impl Catalog {
             let id = &new.image;
             let (size, copies) = match new.from {
                 ImportFrom::Stage => begin_with_staged(&mut tx, &new).await?,
+                ImportFrom::Web => {
+                    let (from, to) = (Status::Queued, Status::Importing);
+                    status::change(&mut tx, id, from, to, Facts::Cleared).await?;
+                    (0, 0)
+                }
                 ImportFrom::Image => begin_with_data(&image, &new)?,
             };
             progress::begin(&mut tx, &image, &new.task, &new.stores).await?;
@@ -98,6 +105,9 @@ impl Catalog {
             // What is staged is there already, and goes with the import.
             let limits = new.limits.without_staging();
             limits.check_bytes(owner, usage.with_bytes(more), more)?;
+            if new.from == ImportFrom::Web {
+                limits.check_uploading(owner, usage.with_upload())?;
+            }
             this.commit(tx, id).await?;
             this.tasks_waiting.notify_one();
             Ok(())
@@ -161,26 +171,48 @@ fn task_of(new: &NewImport) -> Task {
     }
 }
 
-/// Stores a copy of the data in a store where the image has none yet: as a location of an active image, else staged for the
-/// end of the import. Gives what the image counts for by it.
+/// Takes what an attempt for an import has stored. Gives what the image counts for by it.
 ///
 /// # Errors
-/// [`Error::Missing`] when the image has no use for it any more; [`Error::Changed`] when this task does not wait for it, or the image has
-/// other data now, or data there.
-pub(super) async fn take_copy(
+/// [`Error::Missing`] when the image has no use for it any more; [`Error::Changed`] when this task does not wait for it, or the
+/// image has other data now, or data there.
+pub(super) async fn take(
     tx: &mut Connection,
-    id: &ImageId,
-    task: Option<&str>,
-    copy: &StagedObject,
+    upload: &Upload,
+    object: &StagedObject,
 ) -> Result<Delta> {
-    let image = rows::load(tx, id).await?.ok_or(Error::Missing)?;
-    let store = &copy.location.store;
+    let image = rows::load(tx, &upload.image).await?.ok_or(Error::Missing)?;
+    let store = &object.location.store;
     // Another import may have begun since, of other data.
-    let is_awaited = task.is_some_and(|task| progress::is_of(&image, task))
+    let is_awaited = upload.task.as_ref().is_some_and(|task| is_of(&image, task))
         && importing_stores(&image).contains(store);
     if !is_awaited {
         return Err(Error::Changed);
     }
+    let holds = if upload.purpose == Purpose::Fetch {
+        take_first(tx, &image, object).await?
+    } else {
+        take_copy(tx, &image, object).await?
+    };
+    has_copied(tx, &image, store).await?;
+    Ok(holds)
+}
+
+/// Stages what was fetched, as if a client had.
+async fn take_first(tx: &mut Connection, image: &Image, object: &StagedObject) -> Result<Delta> {
+    let size = object.reviewed.facts.size;
+    if !staging::list(tx, &image.id).await?.is_empty() {
+        return Err(Error::Changed);
+    }
+    status::set_facts(tx, &image.id, Status::Importing, Facts::Sized(size)).await?;
+    staging::insert(tx, &image.id, object).await?;
+    Ok(Delta::staged(signed(size)))
+}
+
+/// Stores a copy of the data in a store where the image has none yet: as a location of an active image, else staged for the
+/// end of the import.
+async fn take_copy(tx: &mut Connection, image: &Image, copy: &StagedObject) -> Result<Delta> {
+    let (id, store) = (&image.id, &copy.location.store);
     match image.status {
         Status::Importing => {
             let staged = staging::list(tx, id).await?;
@@ -209,7 +241,6 @@ pub(super) async fn take_copy(
         }
         _ => return Err(Error::Missing),
     }
-    has_copied(tx, &image, store).await?;
     Ok(Delta::bytes(signed(copy.reviewed.facts.size)))
 }
 

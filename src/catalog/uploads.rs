@@ -23,7 +23,7 @@ use super::db::{Builder, Connection, Row, query};
 use super::rows::{self, bad_row, micros, signed};
 use super::status::{self, Facts};
 use super::usage::{self, Delta, Usage};
-use super::{Catalog, Error, Judge, Limits, Result};
+use super::{Catalog, Error, Judge, Limits, Result, imports};
 use crate::image::{AttemptId, DataFacts, Image, ImageId, ProjectId, Status, StoreId};
 pub(crate) use abandoned::{Abandoned, Lapsed};
 pub(crate) use purpose::Purpose;
@@ -134,6 +134,9 @@ impl Catalog {
                 image.status.check_transition(status)?;
             } else if !new.purpose.is_wanted(image.status) {
                 return Err(Error::Missing);
+            }
+            if new.task.as_ref().is_some_and(|task| !imports::is_of(&image, task)) {
+                return Err(Error::LeaseLost);
             }
             if !image.missing_formats().is_empty() {
                 return Err(Error::FormatsMissing);

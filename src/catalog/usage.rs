@@ -40,6 +40,14 @@ impl Usage {
         }
     }
 
+    /// The same with one upload more.
+    pub(super) fn with_upload(self) -> Self {
+        Self {
+            uploading: self.uploading.saturating_add(1),
+            ..self
+        }
+    }
+
     /// Staged bytes as whole MiB.
     pub(crate) fn staged_mib(&self) -> u64 {
         self.staged / MIB
@@ -100,10 +108,7 @@ impl Delta {
 
     /// More or less bytes reserved by an attempt.
     pub(super) fn reserved(purpose: Purpose, bytes: i64) -> Self {
-        let staged = match purpose {
-            Purpose::Upload | Purpose::Copy => 0,
-            Purpose::Stage => bytes,
-        };
+        let staged = if purpose.is_staged() { bytes } else { 0 };
         Self {
             reserved: bytes,
             staged,

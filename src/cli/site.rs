@@ -27,7 +27,7 @@ pub(super) async fn with_site<T>(
     let done = async {
         let embedded = embedded.as_ref().map_err(|e| anyhow::anyhow!("{e:#}"))?;
         let stores = app::connect_stores(config, embedded.as_ref(), &metrics).await?;
-        let transfers = app::transfers(config, &catalog, stores, &metrics);
+        let transfers = app::transfers(config, &catalog, stores, &metrics)?;
         work(transfers, catalog.clone()).await
     }
     .await;

@@ -13,6 +13,8 @@ choice! {
     ImportMethod {
         /// Data that a client has staged.
         GlanceDirect = "glance-direct",
+        /// Data that the service fetches from a URL.
+        WebDownload = "web-download",
         /// More copies of the data of an active image.
         CopyImage = "copy-image",
     }
@@ -20,7 +22,7 @@ choice! {
 
 /// A list of methods, perhaps an empty one; commas part them in a variable.
 impl Setting for Vec<ImportMethod> {
-    const RULE: &'static str = "must be a list of: glance-direct, copy-image";
+    const RULE: &'static str = "must be a list of: glance-direct, web-download, copy-image";
 
     fn from_text(text: &str) -> Option<Self> {
         let words = text.split(',').map(str::trim);
@@ -54,7 +56,11 @@ pub struct Import {
 impl Default for Import {
     fn default() -> Self {
         Self {
-            methods: vec![ImportMethod::GlanceDirect, ImportMethod::CopyImage],
+            methods: vec![
+                ImportMethod::GlanceDirect,
+                ImportMethod::WebDownload,
+                ImportMethod::CopyImage,
+            ],
             tasks: 8,
             tasks_per_project: 4,
             task_time_to_live: Span::seconds(48 * 60 * 60),

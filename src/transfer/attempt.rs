@@ -52,7 +52,7 @@ impl Attempt {
             upload,
             lease,
             limits: Limits {
-                staged: limits.staged.filter(|_| purpose == Purpose::Stage),
+                staged: limits.staged.filter(|_| purpose.is_staged()),
                 ..limits
             },
         }

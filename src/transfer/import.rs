@@ -30,8 +30,28 @@ pub(crate) enum ImportSource {
     /// A client has staged it.
     #[default]
     Stage,
+    /// It is to be fetched from this URL.
+    Web(String),
     /// The image has it, and is to have it in more stores.
     Image,
+}
+
+/// How far an import is.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Bytes that have come.
+    pub(super) done: AtomicU64,
+    /// Bytes that have to come, where the source has told; 0 else.
+    pub(super) total: AtomicU64,
+    /// Stores that are to get them.
+    pub(super) stores: u64,
+}
+
+impl Progress {
+    fn read(&self) -> (u64, u64) {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        (read(&self.done), read(&self.total))
+    }
 }
 
 /// What the task of an import is told.
@@ -54,7 +74,7 @@ impl ImportPlan {
     fn undone(&self) -> &[StoreId] {
         match self.source {
             ImportSource::Image if self.all_stores_must_succeed => &self.stores,
-            ImportSource::Image | ImportSource::Stage => &[],
+            _ => &[],
         }
     }
 }
@@ -125,12 +145,15 @@ impl Transfers {
         }
         let image = image.ok_or_else(|| Error::Import("its input cannot be read".into()))?;
         let mut import = Import::new(self, image, &claimed.task.id, plan, time_to_live);
-        let done = AtomicU64::new(0);
+        let progress = Progress {
+            stores: plan.stores.len() as u64,
+            ..Progress::default()
+        };
         let halt = self.stop.child_token();
-        let mut running = std::pin::pin!(import.run(&done, &halt));
+        let mut running = std::pin::pin!(import.run(&progress, &halt));
         tokio::select! {
             ended = &mut running => ended,
-            lost = self.renew_task_until_lost(&claimed.task.id, &done) => {
+            lost = self.renew_task_until_lost(&claimed.task.id, &progress) => {
                 // It ends itself: what is being published must not be dropped half-way.
                 halt.cancel();
                 let _ = running.await;
@@ -140,12 +163,14 @@ impl Transfers {
     }
 
     /// Renews a task's lease until it is lost; the error says how.
-    async fn renew_task_until_lost(&self, task: &str, done: &AtomicU64) -> Error {
+    async fn renew_task_until_lost(&self, task: &str, progress: &Progress) -> Error {
         let mut lease = Lease::new(self.rules.lease);
         loop {
             let begun = lease.until_renewal().await;
-            let bytes = done.load(Ordering::Relaxed);
-            let outcome = self.catalog.renew_task(task, self.rules.lease, bytes).await;
+            let renewed = self
+                .catalog
+                .renew_task(task, self.rules.lease, progress.read());
+            let outcome = renewed.await;
             let noted = lease.renewed(begun, outcome, |e| {
                 tracing::warn!(
                     task.id = task,

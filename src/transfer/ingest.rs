@@ -27,7 +27,7 @@ use super::send::Sent;
 use super::{Error, Result, Transfers, cleanup};
 use crate::catalog::{self, Formats, Intent, Judge, Limits, Purpose};
 use crate::image::{DataFacts, Image, ImageId};
-use crate::net::Broken;
+use crate::net::{Broken, Pace};
 use crate::store::Store;
 use crate::telemetry::labels::UploadOutcome;
 
@@ -49,6 +49,16 @@ pub(crate) struct Ingest {
     pub project: Arc<str>,
     /// Of the client's connection.
     pub broken: Broken,
+}
+
+/// Whoever sends the data.
+pub(super) struct Sender {
+    /// How fast it has to.
+    pub pace: Pace,
+    /// Of its connection.
+    pub broken: Broken,
+    /// Size that it has declared, bytes; `None` when unknown.
+    pub declared: Option<u64>,
 }
 
 impl Transfers {
@@ -119,7 +129,12 @@ impl Transfers {
     {
         // The record as the attempt's own transaction has it; one that was seen earlier may have had other formats.
         let image = attempt.begin(job.declared.unwrap_or(0), job.judge).await?;
-        let pipeline = self.pipeline(&image, job.project, job.declared, job.broken, attempt);
+        let from = Sender {
+            pace: self.rules.pace,
+            broken: job.broken,
+            declared: job.declared,
+        };
+        let pipeline = self.pipeline(&image, job.project, from, attempt);
         let taken = tokio::select! {
             taken = pipeline.run(body) => taken?,
             lost = attempt.renew_until_lost() => return Err(lost),
@@ -139,23 +154,26 @@ impl Transfers {
         }
     }
 
-    fn pipeline<'a>(
+    pub(super) fn pipeline<'a>(
         &'a self,
         image: &Image,
         project: Arc<str>,
-        declared: Option<u64>,
-        broken: Broken,
+        from: Sender,
         attempt: &'a Arc<Attempt>,
     ) -> Pipeline<'a> {
         let reader = Reader {
             budget: &self.budget,
             project,
-            plan: PartPlan::new(attempt.store().part_size(), declared, self.rules.size_cap),
-            pace: self.rules.pace,
-            broken,
-            declared,
+            plan: PartPlan::new(
+                attempt.store().part_size(),
+                from.declared,
+                self.rules.size_cap,
+            ),
+            pace: from.pace,
+            broken: from.broken,
+            declared: from.declared,
             cap: self.rules.size_cap,
-            reservation: attempt.reservation(declared.unwrap_or(0)),
+            reservation: attempt.reservation(from.declared.unwrap_or(0)),
             inspection: self.rules.formats.inspection(image),
         };
         Pipeline {
@@ -183,7 +201,7 @@ impl Transfers {
 }
 
 /// Publishes reviewed bytes and makes the image active with them.
-async fn conclude(attempt: &Attempt, intent: Intent, sent: Sent) -> Result<Arc<Image>> {
+pub(super) async fn conclude(attempt: &Attempt, intent: Intent, sent: Sent) -> Result<Arc<Image>> {
     attempt.record_intent(&intent).await?;
     let etag = publish(attempt.store(), attempt.upload(), &intent.facts, sent).await?;
     attempt.finish(&intent, etag).await
@@ -191,7 +209,7 @@ async fn conclude(attempt: &Attempt, intent: Intent, sent: Sent) -> Result<Arc<I
 
 /// Everything that is known of the bytes, before anything becomes visible. What is only staged may be refused: the import
 /// tells.
-fn review(
+pub(super) fn review(
     image: &Image,
     taken: Taken,
     formats: &FormatRules,
@@ -224,6 +242,6 @@ fn review(
 fn outcome_of(purpose: Purpose) -> UploadOutcome {
     match purpose {
         Purpose::Upload | Purpose::Copy => UploadOutcome::Active,
-        Purpose::Stage => UploadOutcome::Staged,
+        Purpose::Stage | Purpose::Fetch => UploadOutcome::Staged,
     }
 }

@@ -136,7 +136,7 @@ async fn staged_data_becomes_the_images_and_no_byte_moves() {
     let methods = app.client.get("/v2/info/import").await.json();
     assert_eq!(
         methods["import-methods"]["value"],
-        json!(["glance-direct", "copy-image"])
+        json!(["glance-direct", "web-download", "copy-image"])
     );
     for bytes in [Bytes::new(), content::bytes(20 * MIB)] {
         let id = app.client.create_image().await;

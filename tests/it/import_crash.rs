@@ -12,6 +12,7 @@ use crate::support::client::full;
 use crate::support::proxy::{Fault, FaultProxy};
 use crate::support::store::{Bucket, Embedded};
 use crate::support::upload::{MIB, stage};
+use crate::support::web::{self, Page, WebServer};
 use crate::support::{content, database, eventually};
 
 const ALWAYS: usize = usize::MAX;
@@ -30,7 +31,7 @@ impl Site {
         Self::with("").await
     }
 
-    async fn with(images: &str) -> Self {
+    async fn with(tables: &str) -> Self {
         let embedded = Embedded::start().await;
         let endpoint = embedded.endpoint();
         let to_second = FaultProxy::start(&endpoint.url).await;
@@ -45,7 +46,7 @@ impl Site {
         };
         let text = format!(
             "auth = \"none\"\ndefault_store = \"main\"\n[server]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"off\"\n\
-             [catalog]\n{catalog}\n[images]\n{images}\n[transfer]\nlease = \"3s\"\n{}{}",
+             [catalog]\n{catalog}\n{tables}\n[transfer]\nlease = \"3s\"\n{}{}",
             store("main", &endpoint.url),
             store("second", &to_second.url()),
         );
@@ -148,7 +149,7 @@ async fn import_goes_on_after_a_kill_and_leaves_nothing_beside_the_image() {
 /// The quota has room for the copy once: the one that broke off holds it until it is settled.
 #[tokio::test]
 async fn copy_of_an_active_image_goes_on_after_a_kill_within_the_quota() {
-    let quota = format!("user_storage_quota = {}", 20 * MIB);
+    let quota = format!("[images]\nuser_storage_quota = {}", 20 * MIB);
     let site = Site::with(&quota).await;
     for operation in ["part", "complete"] {
         let server = site.started().await;
@@ -170,6 +171,44 @@ async fn copy_of_an_active_image_goes_on_after_a_kill_within_the_quota() {
         .await;
         server.kill().await;
     }
+}
+
+#[tokio::test]
+async fn download_from_the_web_goes_on_after_a_kill() {
+    let web = WebServer::start().await;
+    let site = Site::with(&format!(
+        "[import]\nallow_private_addresses = true\nallowed_ports = [{}]",
+        web.port()
+    ))
+    .await;
+    let bytes = content::bytes(20 * MIB);
+    let page = Page::new(bytes.clone());
+    web.put("/image", page.failing([web::Fault::HangAfter(17_000_000)]));
+    let server = site.started().await;
+    let id = server.client.create_image().await;
+    let method = json!({"name": "web-download", "uri": web.url("/image")});
+    let more = json!({"method": method, "all_stores": true});
+    let answer = import(&server.client, &id, more).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text());
+    eventually("the data is on its way", async || {
+        (!site.main.open_uploads().await.is_empty()).then_some(())
+    })
+    .await;
+    assert_eq!(server.client.status(&id).await, "importing");
+    server.kill().await;
+    let server = Server::start(&site.config()).await;
+    let task = ended_task(&server.client, &id).await;
+    assert_eq!(task["status"], "success", "{task}");
+    let image = server.client.image(&id).await;
+    assert_eq!(image["stores"], "main,second", "{image}");
+    let file = server.client.get(&format!("/v2/images/{id}/file")).await;
+    assert!(file.body == bytes, "other bytes came back");
+    eventually("each store has the one object", async || {
+        let whole = site.main.keys().await.len() == 1 && site.second.keys().await.len() == 1;
+        (whole && site.main.open_uploads().await.is_empty()).then_some(())
+    })
+    .await;
+    server.kill().await;
 }
 
 /// The copy was there, whole, and its server died before it was told.

@@ -30,7 +30,7 @@ async fn empty_object_gives_a_queued_record_with_every_default() {
     assert_eq!(answer.header("openstack-image-store-ids"), Some("main"));
     assert_eq!(
         answer.header("openstack-image-import-methods"),
-        Some("glance-direct,copy-image")
+        Some("glance-direct,web-download,copy-image")
     );
     let mut image = answer.json();
     let id = image["id"].as_str().unwrap().to_owned();

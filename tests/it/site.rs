@@ -137,7 +137,7 @@ async fn stores_are_named_and_their_setup_is_for_services() {
     let methods = member.get("/v2/info/import").await.json();
     assert_eq!(
         methods["import-methods"]["value"],
-        json!(["glance-direct", "copy-image"])
+        json!(["glance-direct", "web-download", "copy-image"])
     );
     assert_eq!(methods["import-methods"]["type"], "array");
     assert_eq!(

@@ -63,6 +63,10 @@ pub(in crate::api) async fn import(
     }
     let (source, from) = match request.method {
         ImportMethod::GlanceDirect => (ImportSource::Stage, ImportFrom::Stage),
+        ImportMethod::WebDownload => {
+            let uri = request.checked_uri(&imports).await?;
+            (ImportSource::Web(uri), ImportFrom::Web)
+        }
         ImportMethod::CopyImage => (ImportSource::Image, ImportFrom::Image),
     };
     let plan = ImportPlan {
@@ -107,7 +111,7 @@ fn accepted() -> Response {
 /// The rules, one, that say who may.
 fn rules_of(method: ImportMethod) -> &'static [Rule; 1] {
     match method {
-        ImportMethod::GlanceDirect => &[Rule::ModifyImage],
+        ImportMethod::GlanceDirect | ImportMethod::WebDownload => &[Rule::ModifyImage],
         ImportMethod::CopyImage => &[Rule::CopyImage],
     }
 }
@@ -118,6 +122,7 @@ fn check_image(image: &Image, method: ImportMethod) -> Result<(), Error> {
     let needed = match method {
         ImportMethod::CopyImage => Status::Active,
         ImportMethod::GlanceDirect => Status::Uploading,
+        ImportMethod::WebDownload => Status::Queued,
     };
     if status != needed {
         return Err(Error::Conflict(if status == Status::Active {

@@ -197,11 +197,11 @@ operations! {
             leads_to(&["show_image", "delete_image"])
             note("Both formats must be set before. The record shows the size alone; what the inspection of the format \
                 says is told at the import. 404 on a site that has not the import method glance-direct.");
-        import_image "Makes staged data the image's own" [202 "A task is at it."]
+        import_image "Brings data into an image, or into more stores" [202 "A task is at it."]
             parameters(parameters::import) body(&[(JSON, "ImageImport")]) or(&[Conflict])
             leads_to(&["show_image", "list_image_tasks", "delete_image"])
-            note("The image is importing until the task has ended, then active; or queued, and the message of the task tells \
-                why. An unknown store is refused with 409.");
+            note("From what is staged, or from a URL: the image is importing until the task has ended, then active; or queued, \
+                and the message of the task tells why. An active image is copied to more stores and stays active. An unknown store is refused with 409.");
     }
     image_tags "Tags of images." {
         add_image_tag "Puts a tag on an image" [204 "The image has the tag."] or(&[ContentTooLarge])

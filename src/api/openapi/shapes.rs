@@ -113,8 +113,9 @@ fn of_members() -> Shapes {
 /// The body of an import.
 fn import() -> Value {
     let mut import = complete(json!({"method": complete(json!({
-        "name": {"type": "string", "enum": ["glance-direct", "copy-image"]},
+        "name": {"type": "string", "enum": ["glance-direct", "web-download", "copy-image"]},
     }))}));
+    import["properties"]["method"]["properties"]["uri"] = json!({"type": "string"});
     let stores = json!({"type": "array", "minItems": 1, "items": {"type": "string"}});
     import["properties"]["stores"] = stores;
     for flag in ["all_stores", "all_stores_must_succeed"] {

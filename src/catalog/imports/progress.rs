@@ -77,7 +77,7 @@ pub(crate) fn importing_stores(image: &Image) -> Vec<StoreId> {
 }
 
 /// Whether this task is the one at work on an image.
-pub(super) fn is_of(image: &Image, task: &str) -> bool {
+pub(in crate::catalog) fn is_of(image: &Image, task: &str) -> bool {
     let active = image.properties.get(ACTIVE_TASK);
     active.and_then(Option::as_deref) == Some(task)
 }

@@ -113,7 +113,7 @@ impl Catalog {
         .await
     }
 
-    /// Moves the end of the lease, and remembers how far the task is.
+    /// Moves the end of the lease, and remembers how far the task is: bytes done, of those it has to do, as far as is known by now.
     ///
     /// # Errors
     /// [`Error::LeaseLost`] when another has claimed or ended it.
@@ -121,7 +121,7 @@ impl Catalog {
         &self,
         id: &str,
         lease: Duration,
-        done_bytes: u64,
+        (done_bytes, total_bytes): (u64, u64),
     ) -> Result<()> {
         let (this, id) = (self.clone(), id.to_owned());
         self.detached(async move {
@@ -129,7 +129,11 @@ impl Catalog {
             let mut renew = Builder::new("UPDATE tasks SET lease_until = ");
             renew.push(tx.words().now).push(" + ");
             renew.push_bind(micros(lease)).push(", done_bytes = ");
-            renew.push_bind(signed(done_bytes)).push(", updated_at = ");
+            renew.push_bind(signed(done_bytes));
+            renew.push(", total_bytes = CASE WHEN total_bytes < ");
+            renew.push_bind(signed(total_bytes)).push(" THEN ");
+            renew.push_bind(signed(total_bytes));
+            renew.push(" ELSE total_bytes END, updated_at = ");
             renew.push_bind(now()).push(" WHERE id = ").push_bind(&id);
             renew.push(" AND status = 'processing' AND node = ");
             renew.push_bind(&*this.node);

@@ -35,22 +35,21 @@ impl Catalog {
             let taken = this.take(&mut tx, &attempt).await?;
             let (upload, held) = taken.ok_or(Error::LeaseLost)?;
             let location = Location {
-                store: upload.store,
-                key: upload.key,
+                store: upload.store.clone(),
+                key: upload.key.clone(),
                 etag,
             };
             let judged_as = intent.judged_as.clone();
             let holds = match upload.purpose {
                 Purpose::Upload => activate(&mut tx, &upload.image, &location, &intent).await?,
                 Purpose::Stage => stage(&mut tx, &upload.image, &location, &intent).await?,
-                Purpose::Copy => {
-                    let copy = StagedObject {
+                Purpose::Fetch | Purpose::Copy => {
+                    let object = StagedObject {
                         position: staging::STAGED,
                         location,
                         reviewed: intent,
                     };
-                    imports::take_copy(&mut tx, &upload.image, upload.task.as_deref(), &copy)
-                        .await?
+                    imports::take(&mut tx, &upload, &object).await?
                 }
             };
             let image = rows::load(&mut tx, &upload.image).await?;

@@ -11,18 +11,26 @@ pub(crate) enum Purpose {
     Upload,
     /// The bytes wait for an import: queued, uploading, and uploading still when they are whole.
     Stage,
+    /// The bytes are fetched for an import, and staged when they are whole: importing.
+    Fetch,
     /// The bytes are one more copy of data that the image has or has staged, which stays in its status: importing, active.
     Copy,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 3] = [Purpose::Upload, Purpose::Stage, Purpose::Copy];
+    const ALL: [Purpose; 4] = [
+        Purpose::Upload,
+        Purpose::Stage,
+        Purpose::Fetch,
+        Purpose::Copy,
+    ];
 
     /// The word in the catalog.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Purpose::Upload => "upload",
             Purpose::Stage => "stage",
+            Purpose::Fetch => "fetch",
             Purpose::Copy => "copy",
         }
     }
@@ -32,19 +40,26 @@ impl Purpose {
         match self {
             Purpose::Upload => Some(Status::Saving),
             Purpose::Stage => Some(Status::Uploading),
-            Purpose::Copy => None,
+            Purpose::Fetch | Purpose::Copy => None,
         }
     }
 
     /// Whether the bytes can still be of use to an image in this status.
     pub(super) fn is_wanted(self, status: Status) -> bool {
-        match self.status() {
-            Some(own) => status == own,
-            None => matches!(
+        match self {
+            Purpose::Upload => status == Status::Saving,
+            Purpose::Stage => status == Status::Uploading,
+            Purpose::Fetch => status == Status::Importing,
+            Purpose::Copy => matches!(
                 status,
                 Status::Importing | Status::Active | Status::Deactivated
             ),
         }
+    }
+
+    /// Whether the bytes count as staged.
+    pub(crate) fn is_staged(self) -> bool {
+        matches!(self, Purpose::Stage | Purpose::Fetch)
     }
 }
 

@@ -115,7 +115,7 @@ async fn recount(db: &mut Connection, project: &str) -> Result<Recount> {
     count.push(sum("s.size", STAGED));
     push_owned(&mut count, project).push(" AND s.position = 0) + ");
     count.push(sum("reserved_bytes", "uploads"));
-    push_owned(&mut count, project).push(" AND purpose = 'stage') AS counted_staged, ");
+    push_owned(&mut count, project).push(" AND purpose IN ('stage', 'fetch')) AS counted_staged, ");
     count.push(
         "u.bytes, u.reserved_bytes, u.images, u.uploads, u.staged_bytes \
          FROM (SELECT 1 AS one) AS always LEFT JOIN project_usage u ON u.project = ",

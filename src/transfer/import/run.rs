@@ -1,12 +1,12 @@
 //! The steps of an import: what is to be done next, by what is stored, and doing it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ImportPlan, ImportSource};
+use super::{ImportPlan, ImportSource, Progress};
 use crate::catalog::{
     self, Activate, ImportState, Limits, StagedObject, TaskEnd, failed_stores, importing_stores,
 };
@@ -41,7 +41,9 @@ pub(super) struct Import<'a> {
 enum Next {
     /// These stores have the data: it is the image's.
     Activate { missing: Vec<StoreId> },
-    /// This store is to get it.
+    /// This store is to get it from the source.
+    Fetch(StoreId),
+    /// This store is to get it from another.
     Copy(StoreId),
     /// Nothing.
     End,
@@ -67,7 +69,11 @@ impl<'a> Import<'a> {
         }
     }
 
-    pub(super) async fn run(&mut self, done: &AtomicU64, halt: &CancellationToken) -> Result<()> {
+    pub(super) async fn run(
+        &mut self,
+        progress: &Progress,
+        halt: &CancellationToken,
+    ) -> Result<()> {
         let catalog = &self.transfers.catalog;
         loop {
             if halt.is_cancelled() {
@@ -78,13 +84,14 @@ impl<'a> Import<'a> {
             match self.next(&image, &state.staged)? {
                 Next::Activate { missing } => {
                     let is_end = missing.is_empty();
-                    self.activate(&state.staged, missing, done).await?;
+                    self.activate(&state.staged, missing, progress).await?;
                     if is_end {
                         return Ok(());
                     }
                 }
-                Next::Copy(store) => self.copy(&image, &state, &store, done, halt).await?,
-                Next::End => return self.end(done).await,
+                Next::Fetch(store) => self.fetch(&image, &store, progress, halt).await?,
+                Next::Copy(store) => self.copy(&image, &state, &store, progress, halt).await?,
+                Next::End => return self.end(progress).await,
             }
         }
     }
@@ -105,8 +112,9 @@ impl<'a> Import<'a> {
         let mut missing = importing_stores(image);
         match image.status {
             Status::Importing => {
-                let first = staged.first();
-                let first = first.ok_or_else(|| Error::Import("its data is gone".into()))?;
+                let Some(first) = staged.first() else {
+                    return self.first_step(missing);
+                };
                 if let Some(refusal) = &first.reviewed.refusal {
                     return Err(Error::Import(refusal.clone()));
                 }
@@ -131,6 +139,17 @@ impl<'a> Import<'a> {
         }
     }
 
+    /// What is to be done when there is no data yet.
+    fn first_step(&self, missing: Vec<StoreId>) -> Result<Next> {
+        if !matches!(self.plan.source, ImportSource::Web(_)) {
+            return Err(Error::Import("its data is gone".into()));
+        }
+        let store = missing.into_iter().next();
+        store
+            .map(Next::Fetch)
+            .ok_or_else(|| self.none_has_taken_it())
+    }
+
     fn is_copy(&self) -> bool {
         self.plan.source == ImportSource::Image
     }
@@ -145,7 +164,7 @@ impl<'a> Import<'a> {
         &self,
         staged: &[StagedObject],
         missing: Vec<StoreId>,
-        done: &AtomicU64,
+        progress: &Progress,
     ) -> Result<()> {
         let (catalog, stores) = (&self.transfers.catalog, &self.transfers.stores);
         for object in staged {
@@ -159,7 +178,7 @@ impl<'a> Import<'a> {
             task: self.task.to_owned(),
             stores: self.plan.stores.clone(),
             missing,
-            end: is_end.then(|| self.success(done)),
+            end: is_end.then(|| self.success(progress)),
         };
         for item in &catalog.activate_import(step).await? {
             cleanup::remove_or_defer(catalog, stores, item).await;
@@ -196,13 +215,45 @@ impl<'a> Import<'a> {
         )))
     }
 
+    /// Fetches the data into one store. One that fails is noted, and the next one tried where that is enough; a source that
+    /// fails is the end.
+    async fn fetch(
+        &mut self,
+        image: &Image,
+        store: &StoreId,
+        progress: &Progress,
+        halt: &CancellationToken,
+    ) -> Result<()> {
+        let ImportSource::Web(uri) = &self.plan.source else {
+            return Err(Error::Import("its data is gone".into()));
+        };
+        let work = (self.task, self.plan.limits);
+        let fetching = self
+            .transfers
+            .fetch_to(image, uri, work, store, progress, halt);
+        let before = progress.done.load(Ordering::Relaxed);
+        let outcome = fetching.await;
+        if outcome.is_err() {
+            progress.done.store(before, Ordering::Relaxed);
+        }
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(e) if is_passing(&e) => Err(e),
+            Err(e @ (Error::Store(_) | Error::StoreUnknown(_))) => {
+                self.note_failure(store, &e).await
+            }
+            Err(e) if self.is_overtaken(&e, halt).await? => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Copies to one store. One that fails is noted; where not all stores must have the data, the others go on.
     async fn copy(
         &mut self,
         image: &Arc<Image>,
         state: &ImportState,
         store: &StoreId,
-        done: &AtomicU64,
+        progress: &Progress,
         halt: &CancellationToken,
     ) -> Result<()> {
         // The image counts as an upload already, and what is copied is not staged.
@@ -211,10 +262,20 @@ impl<'a> Import<'a> {
             staged: None,
             ..self.plan.limits
         };
-        let copying =
-            self.transfers
-                .copy_to(image, &state.staged, (self.task, limits), store, done, halt);
-        match copying.await {
+        let copying = self.transfers.copy_to(
+            image,
+            &state.staged,
+            (self.task, limits),
+            store,
+            &progress.done,
+            halt,
+        );
+        let before = progress.done.load(Ordering::Relaxed);
+        let outcome = copying.await;
+        if outcome.is_err() {
+            progress.done.store(before, Ordering::Relaxed);
+        }
+        match outcome {
             Ok(()) => Ok(()),
             Err(e) if is_passing(&e) => Err(e),
             Err(e) if self.is_overtaken(&e, halt).await? => Ok(()),
@@ -265,26 +326,23 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    /// Ends the task; some stores may have failed, and that is told.
-    async fn end(&mut self, done: &AtomicU64) -> Result<()> {
-        let success = self.success(done);
-        let end = match self.failure.take() {
-            None => success,
-            Some(failure) => TaskEnd {
-                message: format!("{}; {failure}", success.message),
-                ..success
-            },
-        };
+    async fn end(&self, progress: &Progress) -> Result<()> {
+        let end = self.success(progress);
         self.transfers
             .end_import(Some(&self.image), self.task, end, &[])
             .await
     }
 
-    fn success(&self, done: &AtomicU64) -> TaskEnd {
-        let copied = done.load(Ordering::Relaxed) / MIB;
+    /// How the task ends; some stores may have failed, and that is told.
+    fn success(&self, progress: &Progress) -> TaskEnd {
+        let copied = progress.done.load(Ordering::Relaxed) / MIB;
+        let mut message = format!("Copied {copied} MiB");
+        if let Some(failure) = &self.failure {
+            message = format!("{message}; {failure}");
+        }
         TaskEnd {
             has_succeeded: true,
-            message: format!("Copied {copied} MiB"),
+            message,
             time_to_live: self.time_to_live,
         }
     }

@@ -16,6 +16,7 @@ use crate::store::Stores;
 pub(super) struct Request {
     /// How the data comes.
     pub method: ImportMethod,
+    uri: Option<String>,
     stores: Option<Vec<String>>,
     all_stores: bool,
     /// Whether all of the stores must have the data, or the image is active with the first.
@@ -30,6 +31,9 @@ impl Request {
             "all_stores": self.all_stores,
             "all_stores_must_succeed": self.all_stores_must_succeed,
         });
+        if let Some(uri) = &self.uri {
+            input["method"]["uri"] = json!(uri);
+        }
         if let Some(stores) = &self.stores {
             input["stores"] = json!(stores);
         }
@@ -42,22 +46,47 @@ impl Request {
     /// 400, check 1 of the contract.
     pub(super) fn parse(body: &Map<String, Value>, imports: &Imports) -> Result<Self, Error> {
         let bad = |text: String| Err(Error::BadRequest(text));
-        let Some(method) = body.get("method").and_then(Value::as_object) else {
+        let Some(method_body) = body.get("method").and_then(Value::as_object) else {
             return bad("Import request requires a 'method' field that is an object.".into());
         };
-        let Some(name) = method.get("name").and_then(Value::as_str) else {
+        let Some(name) = method_body.get("name").and_then(Value::as_str) else {
             return bad("Import request requires a 'name' field in 'method'.".into());
         };
         let known = name.parse().ok().filter(|method| imports.allows(*method));
         let Some(method) = known else {
             return bad(format!("Unknown import method name '{name}'."));
         };
+        // Of other methods it is nothing, and not kept.
+        let uri = method_body.get("uri");
+        let uri = match uri.filter(|_| method == ImportMethod::WebDownload) {
+            None => None,
+            Some(Value::String(uri)) => Some(uri.clone()),
+            Some(_) => return bad("'uri' in 'method' must be a string.".into()),
+        };
         Ok(Self {
             method,
+            uri,
             all_stores: flag(body, "all_stores", false)?,
             all_stores_must_succeed: flag(body, "all_stores_must_succeed", true)?,
             stores: named_stores(body)?,
         })
+    }
+
+    /// The URL to fetch from, as far as it can be judged without connecting.
+    ///
+    /// # Errors
+    /// 400, check 14 of the contract.
+    pub(super) async fn checked_uri(&self, imports: &Imports) -> Result<String, Error> {
+        let refused = |why: String| {
+            Error::BadRequest(format!(
+                "URI for web-download does not pass filtering: {why}"
+            ))
+        };
+        let uri = self.uri.as_ref();
+        let uri = uri.ok_or_else(|| refused("'uri' is missing in 'method'".into()))?;
+        let checked = imports.web().check(uri).await;
+        checked.map_err(|why| refused(why.to_string()))?;
+        Ok(uri.clone())
     }
 
     /// The stores to hold the data, in the order they were named. None, where the image is in all of them already.
