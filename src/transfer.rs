@@ -55,6 +55,7 @@ pub(crate) use recover::Recovered;
 pub(crate) use verify::ReadRate;
 
 use budget::Budget;
+use copy::UnfitPairs;
 use digest::DigestPool;
 
 /// Why an upload or download did not happen.
@@ -200,6 +201,8 @@ pub(crate) struct Transfers {
     digests: DigestPool,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Stores that do not copy from each other.
+    unfit_pairs: UnfitPairs,
 }
 
 impl Transfers {
@@ -220,6 +223,7 @@ impl Transfers {
             digests: DigestPool::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            unfit_pairs: UnfitPairs::default(),
             catalog,
             stores,
             metrics,
