@@ -60,6 +60,7 @@ macro_rules! with_every_scenario {
             recovery::kill_after_completion_goes_forward,
             recovery::check_finds_the_store_fit,
             copies::second_bucket_gets_a_copy,
+            copies::second_bucket_gets_a_copy_of_parts,
         }
     };
 }

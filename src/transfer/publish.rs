@@ -122,10 +122,9 @@ async fn find_published(
             let is_ours = object.metadata.get(ATTEMPT_ID).map(String::as_str)
                 == Some(upload.attempt.as_str());
             let is_intended = object.size == facts.size
-                && match &object.md5 {
-                    Some(md5) => *md5 == facts.checksum,
-                    None => told == Told::Sent,
-                };
+                && object
+                    .has_md5(&facts.checksum)
+                    .unwrap_or(told == Told::Sent);
             Ok((is_ours && is_intended).then_some(object.etag))
         }
         Err(store::Error::Missing) => Ok(None),

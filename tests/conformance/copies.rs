@@ -1,4 +1,5 @@
-//! Two stores in buckets of one server: the second one gets its copy, whoever moves the bytes.
+//! Two stores in buckets of one server: the second one gets its copy, whoever moves the bytes. Servers differ in what they do
+//! themselves, so each copy says who made it; the one that comes with the program does all.
 
 use http::StatusCode;
 use serde_json::json;
@@ -6,43 +7,47 @@ use serde_json::json;
 use crate::stores::{MIB, PART, Subject, assert_holds};
 use crate::support::beside::Beside;
 use crate::support::client::full;
+use crate::support::proxy::Fault;
 use crate::support::upload::stage;
 use crate::support::{content, eventually};
 
-/// Says of each copy whether the server has made it.
-#[expect(clippy::print_stdout, reason = "servers differ, and this tells how")]
-pub async fn second_bucket_gets_a_copy(subject: &Subject) {
+async fn open(subject: &Subject) -> Beside {
     let part_size = format!("part_size = \"{}MiB\"", PART / MIB);
-    let site = Beside::with(&part_size, subject.endpoint.as_ref()).await;
+    Beside::with(&part_size, subject.endpoint.as_ref()).await
+}
+
+/// Imports an image of so many bytes into both stores, looks at it in both, and deletes it.
+#[expect(clippy::print_stdout, reason = "tells who moved the bytes")]
+async fn travel(subject: &Subject, site: &Beside, size: u64) {
     let client = &site.app.client;
-    for size in [0, 100_001, 3 * PART + 70_001] {
-        let bytes = content::bytes(size);
-        let id = client.create_image().await;
-        let staged = stage(client, &id, &[], full(bytes.clone())).await;
-        assert_eq!(staged.status, StatusCode::NO_CONTENT, "{}", staged.text());
-        let before = site.counts(["put", "part"]);
-        let body = json!({"method": {"name": "glance-direct"}, "all_stores": true});
-        let import = format!("/v2/images/{id}/import");
-        let accepted = client.post_json(&import, &body).await;
-        assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.text());
-        eventually("the image is active", async || {
-            (client.status(&id).await == "active").then_some(())
-        })
-        .await;
-        assert_eq!(client.image(&id).await["stores"], "main,second");
-        let is_by_server = site.counts(["put", "part"]) == before;
-        println!("{size} bytes copied by the server: {is_by_server}");
-        // What comes with the program does.
-        assert!(is_by_server || subject.endpoint.is_some());
-        assert_holds(&site.app, &id, &bytes).await;
-        let file = format!("/v2/images/{id}/file?prefer=second");
-        assert!(
-            client.get(&file).await.body == bytes,
-            "other bytes came back"
-        );
-        client.delete(&format!("/v2/images/{id}")).await;
-        site.until_nothing_is_left(&id).await;
-    }
+    let bytes = content::bytes(size);
+    let id = client.create_image().await;
+    let staged = stage(client, &id, &[], full(bytes.clone())).await;
+    assert_eq!(staged.status, StatusCode::NO_CONTENT, "{}", staged.text());
+    let before = site.counts(["put", "part"]);
+    let body = json!({"method": {"name": "glance-direct"}, "all_stores": true});
+    let import = format!("/v2/images/{id}/import");
+    let accepted = client.post_json(&import, &body).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.text());
+    eventually("the image is active", async || {
+        (client.status(&id).await == "active").then_some(())
+    })
+    .await;
+    assert_eq!(client.image(&id).await["stores"], "main,second");
+    let is_by_server = site.counts(["put", "part"]) == before;
+    println!("{size} bytes, copied by the server: {is_by_server}");
+    assert!(is_by_server || subject.endpoint.is_some());
+    assert_holds(&site.app, &id, &bytes).await;
+    let file = format!("/v2/images/{id}/file?prefer=second");
+    assert!(
+        client.get(&file).await.body == bytes,
+        "other bytes came back"
+    );
+    client.delete(&format!("/v2/images/{id}")).await;
+    site.until_nothing_is_left(&id).await;
+}
+
+async fn finish(subject: &Subject, site: Beside) {
     let Beside {
         app, main, second, ..
     } = site;
@@ -51,4 +56,22 @@ pub async fn second_bucket_gets_a_copy(subject: &Subject) {
         main.remove().await;
         second.remove().await;
     }
+}
+
+pub async fn second_bucket_gets_a_copy(subject: &Subject) {
+    let site = open(subject).await;
+    for size in [0, 100_001, 3 * PART + 70_001] {
+        travel(subject, &site, size).await;
+    }
+    finish(subject, site).await;
+}
+
+/// As it is with more than 5 GiB.
+pub async fn second_bucket_gets_a_copy_of_parts(subject: &Subject) {
+    let site = open(subject).await;
+    let refused = Fault::Answer(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
+    site.proxy.fail_operation("copy", refused, 0, 1);
+    travel(subject, &site, 3 * PART + 70_001).await;
+    assert!(site.proxy.count("copy_part") > 0, "{:?}", site.proxy.seen());
+    finish(subject, site).await;
 }

@@ -235,13 +235,10 @@ fn compare(facts: &DataFacts, original: Option<&str>, copy: &ObjectFacts) -> Ver
     if copy.size != facts.size {
         return Verdict::Other;
     }
-    if let Some(md5) = &copy.md5 {
-        let is_same = *md5 == facts.checksum;
-        return if is_same {
-            Verdict::Same
-        } else {
-            Verdict::Other
-        };
+    match copy.has_md5(&facts.checksum) {
+        Some(true) => return Verdict::Same,
+        Some(false) => return Verdict::Other,
+        None => {}
     }
     let of_parts = |etag: &&str| store::count_parts(etag).is_some();
     let original = original.filter(of_parts);
@@ -272,6 +269,7 @@ mod tests {
         };
         let parts = format!("\"{OTHER}-2\"");
         let whole = format!("\"{MD5}\"");
+        let other = format!("\"{OTHER}\"");
         for (size, md5, original, etag, expected) in [
             (10, Some(MD5), Some(&whole), Some(&whole), Verdict::Same),
             (10, Some(MD5), Some(&parts), Some(&whole), Verdict::Same),
@@ -280,8 +278,10 @@ mod tests {
             (9, Some(MD5), Some(&whole), Some(&whole), Verdict::Other),
             (9, None, Some(&parts), Some(&parts), Verdict::Other),
             (10, None, Some(&parts), Some(&parts), Verdict::Same),
-            // An ETag of one request that is no MD5 here: of an encrypted object.
-            (10, None, Some(&whole), Some(&whole), Verdict::Unknown),
+            // Of encrypted objects, where the ETag need not be the MD5 but may.
+            (10, None, Some(&whole), Some(&whole), Verdict::Same),
+            (10, None, Some(&parts), Some(&whole), Verdict::Same),
+            (10, None, Some(&other), Some(&other), Verdict::Unknown),
             (
                 10,
                 None,
