@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::types::{CompletedPart, MetadataDirective};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use md5::{Digest, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -79,6 +80,7 @@ impl Store {
             .content_type("application/octet-stream")
             .set_metadata(Some(metadata))
             .customize()
+            .mutate_request(say_no_body)
             .config_override(self.copy_limits(original.size));
         let copied = self
             .call(StoreOperation::CopyObject, request.send())
@@ -110,6 +112,7 @@ impl Store {
             .upload_id(&upload.upload_id)
             .part_number(number)
             .customize()
+            .mutate_request(say_no_body)
             .config_override(self.copy_limits(span.length()));
         self.call_checked(StoreOperation::CopyPart, request.send(), |copied| {
             // Without it the upload could not be completed.
@@ -159,6 +162,11 @@ impl Store {
             .build();
         aws_sdk_s3::Config::builder().timeout_config(limits)
     }
+}
+
+/// Ceph RGW answers a part without a length with 411, also one that has its bytes from an object.
+fn say_no_body(request: &mut HttpRequest) {
+    request.headers_mut().insert("content-length", "0");
 }
 
 /// How many parts an object was made of, by an ETag that tells it.
