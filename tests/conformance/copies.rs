@@ -1,5 +1,4 @@
-//! Two stores in buckets of one server: the second one gets its copy, whoever moves the bytes. Servers differ in what they do
-//! themselves, so each copy says who made it; the one that comes with the program does all.
+//! Two stores in buckets of one server: the second one gets its copy, and the server moves the bytes.
 
 use http::StatusCode;
 use serde_json::json;
@@ -12,13 +11,13 @@ use crate::support::upload::stage;
 use crate::support::{content, eventually};
 
 async fn open(subject: &Subject) -> Beside {
-    let part_size = format!("part_size = \"{}MiB\"", PART / MIB);
-    Beside::with(&part_size, subject.endpoint.as_ref()).await
+    // What has to be encoded where the original is named.
+    let store = format!("part_size = \"{}MiB\"\nprefix = \"a b+ü/\"", PART / MIB);
+    Beside::with(&store, subject.endpoint.as_ref()).await
 }
 
 /// Imports an image of so many bytes into both stores, looks at it in both, and deletes it.
-#[expect(clippy::print_stdout, reason = "tells who moved the bytes")]
-async fn travel(subject: &Subject, site: &Beside, size: u64) {
+async fn travel(site: &Beside, size: u64, is_by_server: bool) {
     let client = &site.app.client;
     let bytes = content::bytes(size);
     let id = client.create_image().await;
@@ -34,9 +33,8 @@ async fn travel(subject: &Subject, site: &Beside, size: u64) {
     })
     .await;
     assert_eq!(client.image(&id).await["stores"], "main,second");
-    let is_by_server = site.counts(["put", "part"]) == before;
-    println!("{size} bytes, copied by the server: {is_by_server}");
-    assert!(is_by_server || subject.endpoint.is_some());
+    let is_without_us = site.counts(["put", "part"]) == before;
+    assert_eq!(is_without_us, is_by_server, "{:?}", site.proxy.seen());
     assert_holds(&site.app, &id, &bytes).await;
     let file = format!("/v2/images/{id}/file?prefer=second");
     assert!(
@@ -61,7 +59,7 @@ async fn finish(subject: &Subject, site: Beside) {
 pub async fn second_bucket_gets_a_copy(subject: &Subject) {
     let site = open(subject).await;
     for size in [0, 100_001, 3 * PART + 70_001] {
-        travel(subject, &site, size).await;
+        travel(&site, size, true).await;
     }
     finish(subject, site).await;
 }
@@ -71,7 +69,10 @@ pub async fn second_bucket_gets_a_copy_of_parts(subject: &Subject) {
     let site = open(subject).await;
     let refused = Fault::Answer(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
     site.proxy.fail_operation("copy", refused, 0, 1);
-    travel(subject, &site, 3 * PART + 70_001).await;
+    // SeaweedFS gives parts that it copies other ETags than parts that are sent.
+    let server = subject.endpoint.as_ref();
+    let is_by_server = server.is_none_or(|server| server.profile != "seaweedfs");
+    travel(&site, 3 * PART + 70_001, is_by_server).await;
     assert!(site.proxy.count("copy_part") > 0, "{:?}", site.proxy.seen());
     finish(subject, site).await;
 }

@@ -105,7 +105,7 @@ async fn assert_copied(site: &Beside, asked: &Asked, bytes: &Bytes) {
 
 #[tokio::test]
 async fn server_with_both_buckets_copies_and_no_byte_comes_here() {
-    let site = Beside::start().await;
+    let site = Beside::with("prefix = \"a b+ü/\"", None).await;
     for (size, is_declared) in [(0, true), (MIB, true), (20 * MIB, true), (20 * MIB, false)] {
         let bytes = content::bytes(size);
         let body = match is_declared {
