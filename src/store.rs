@@ -5,6 +5,7 @@
 
 mod answer;
 mod client;
+mod copy;
 mod credentials;
 mod download;
 mod error;
@@ -28,10 +29,12 @@ use crate::telemetry::labels::{StoreOperation, StoreOutcome};
 use crate::telemetry::metrics::Metrics;
 
 pub(crate) use answer::is_same_etag;
+pub(crate) use copy::{LARGEST_COPY, Original, count_parts, etag_of_parts};
 pub(crate) use download::{ByteSpan, Download};
 pub(crate) use error::Error;
 pub(crate) use listing::ListedObject;
 pub(crate) use multipart::{Aborted, MultipartUpload, OpenUpload, UploadedPart};
+pub(crate) use objects::ObjectFacts;
 pub(crate) use probe::Probe;
 
 /// The result of a store call.
@@ -88,6 +91,7 @@ pub(crate) struct Store {
 /// What the configuration and the profile decide about a store.
 #[derive(Debug, Clone)]
 struct Options {
+    account: client::Account,
     bucket: String,
     prefix: String,
     region: String,

@@ -57,6 +57,7 @@ pub(crate) use recover::Recovered;
 pub(crate) use verify::ReadRate;
 
 use budget::Budget;
+use copy::UnfitPairs;
 use digest::DigestPool;
 
 /// Why an upload or download did not happen.
@@ -201,6 +202,8 @@ pub(crate) struct Transfers {
     digests: DigestPool,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Stores that do not copy from each other.
+    unfit_pairs: UnfitPairs,
 }
 
 impl Transfers {
@@ -222,6 +225,7 @@ impl Transfers {
             digests: DigestPool::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            unfit_pairs: UnfitPairs::default(),
             catalog,
             stores,
             metrics,

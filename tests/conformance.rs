@@ -16,6 +16,8 @@ mod support;
 mod cleanup;
 #[path = "conformance/container.rs"]
 mod container;
+#[path = "conformance/copies.rs"]
+mod copies;
 #[path = "conformance/download.rs"]
 mod download;
 #[path = "conformance/faults.rs"]
@@ -57,6 +59,8 @@ macro_rules! with_every_scenario {
             recovery::kill_before_completion_goes_back,
             recovery::kill_after_completion_goes_forward,
             recovery::check_finds_the_store_fit,
+            copies::second_bucket_gets_a_copy,
+            copies::second_bucket_gets_a_copy_of_parts,
         }
     };
 }

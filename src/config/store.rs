@@ -78,7 +78,8 @@ pub struct Store {
     /// every 256 KiB sent; and how long the server may pause in the middle of a download. Default `"60s"`.
     pub read_timeout: Span,
     /// How long one try to have the parts of an upload put together may take, to the last byte of the answer. Default
-    /// `"5m"`. Raise it for servers that copy the parts of large images.
+    /// `"5m"`. Raise it for servers that copy the parts of large images. A copy that the server makes has as long, and a second
+    /// for every 16 MiB.
     pub complete_timeout: Span,
     /// How often a request that failed for a passing reason is tried again, after a pause of 5 seconds at most. Default
     /// 3. All tries of a request together have no more time than so many tries and pauses.

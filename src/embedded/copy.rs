@@ -1,23 +1,27 @@
-//! CopyObject: by sharing files.
+//! CopyObject: by sharing files. UploadPartCopy: by reading and writing, since a part begins and ends anywhere.
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, ETagCondition,
-    MetadataDirective,
+    self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource, ETag,
+    ETagCondition, MetadataDirective, UploadPartCopyInput, UploadPartCopyOutput,
 };
 use s3s::{S3Result, s3_error};
 use uuid::Uuid;
 
 use super::conditions::{ReadConditions, WriteConditions};
 use super::error::blocking;
-use super::index::Store;
+use super::index::{Object, Store};
 use super::layout::sync_parent;
+use super::multipart;
 use super::objects::{commit, refuse_encryption, refuse_extras};
+use super::read;
+use super::receive::{self, Promise};
 use super::records::{Headers, Manifest, Millis};
 
 /// The copy shares the files of the original by hard links, so it is instant whatever the size (S3's bound of 5 GiB is
@@ -40,28 +44,14 @@ pub(super) async fn copy(
         condition(headers, header::IF_MATCH)?,
         condition(headers, header::IF_NONE_MATCH)?,
     )?;
-    let CopySource::Bucket {
-        bucket: source_bucket,
-        key: source_key,
-        version_id: None,
-    } = input.copy_source
-    else {
-        return Err(s3_error!(
-            NotImplemented,
-            "A copy's source is a bucket and a key."
-        ));
-    };
-    let source = store.get_bucket(&source_bucket)?.get_object(&source_key)?;
     let conditions = ReadConditions {
         if_match: input.copy_source_if_match,
         if_none_match: input.copy_source_if_none_match,
         if_modified_since: input.copy_source_if_modified_since,
         if_unmodified_since: input.copy_source_if_unmodified_since,
     };
-    // A copy has no 304.
-    conditions
-        .check(&source.manifest)
-        .map_err(|_| s3_error!(PreconditionFailed))?;
+    let is_onto_itself = is_same(&input.copy_source, &input.bucket, &input.key);
+    let source = find_source(store, input.copy_source, &conditions)?;
 
     let replaces = input
         .metadata_directive
@@ -78,7 +68,7 @@ pub(super) async fn copy(
             metadata: input.metadata.unwrap_or_default(),
         };
         headers.checked()?
-    } else if *source_bucket == *input.bucket && *source_key == *input.key {
+    } else if is_onto_itself {
         return Err(s3_error!(
             InvalidRequest,
             "A copy of an object to itself must change its metadata."
@@ -122,6 +112,94 @@ pub(super) async fn copy(
         })
     })
     .await
+}
+
+/// A part whose bytes are an object's, or a range of one: read and written as if a client had sent them.
+pub(super) async fn copy_part(
+    store: &Arc<Store>,
+    input: UploadPartCopyInput,
+) -> S3Result<UploadPartCopyOutput> {
+    refuse_encryption(
+        input.sse_customer_algorithm.is_some()
+            || input.copy_source_sse_customer_algorithm.is_some(),
+    )?;
+    let number = multipart::part_number(input.part_number)?;
+    let upload = store
+        .get_bucket(&input.bucket)?
+        .get_upload(&input.key, &input.upload_id)?;
+    let conditions = ReadConditions {
+        if_match: input.copy_source_if_match,
+        if_none_match: input.copy_source_if_none_match,
+        if_modified_since: input.copy_source_if_modified_since,
+        if_unmodified_since: input.copy_source_if_unmodified_since,
+    };
+    let source = find_source(store, input.copy_source, &conditions)?;
+    let size = source.manifest.size;
+    let range = match input.copy_source_range {
+        Some(header) => source_range(&header, size)?,
+        None => 0..size,
+    };
+    let promise = Promise::of_length(range.end - range.start);
+    let body = read::open(source, range).await?;
+    let received = receive::receive(store, Some(body), promise).await?;
+    let md5 = received.md5;
+    let modified = Millis::now();
+    multipart::take_part(upload, number, received).await?;
+    Ok(UploadPartCopyOutput {
+        copy_part_result: Some(CopyPartResult {
+            e_tag: Some(ETag::Strong(md5.to_string())),
+            last_modified: Some(modified.into()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    })
+}
+
+/// The bytes of an object of `size` bytes that an `x-amz-copy-source-range` means. It names both ends, and both are there.
+fn source_range(header: &str, size: u64) -> S3Result<Range<u64>> {
+    match dto::Range::parse(header) {
+        Ok(dto::Range::Int {
+            first,
+            last: Some(last),
+        }) if last < size => Ok(first..last + 1),
+        Ok(dto::Range::Int { last: Some(_), .. }) => Err(s3_error!(
+            InvalidArgument,
+            "The range is not within the source, which has {size} bytes."
+        )),
+        _ => Err(s3_error!(
+            InvalidArgument,
+            "A range of a copy's source has the form bytes=first-last."
+        )),
+    }
+}
+
+/// The object that is copied from.
+fn find_source(
+    store: &Store,
+    source: CopySource,
+    conditions: &ReadConditions,
+) -> S3Result<Arc<Object>> {
+    let CopySource::Bucket {
+        bucket,
+        key,
+        version_id: None,
+    } = source
+    else {
+        return Err(s3_error!(
+            NotImplemented,
+            "A copy's source is a bucket and a key."
+        ));
+    };
+    let object = store.get_bucket(&bucket)?.get_object(&key)?;
+    // A copy has no 304.
+    conditions
+        .check(&object.manifest)
+        .map_err(|_| s3_error!(PreconditionFailed))?;
+    Ok(object)
+}
+
+fn is_same(source: &CopySource, bucket: &str, key: &str) -> bool {
+    matches!(source, CopySource::Bucket { bucket: from, key: name, .. } if **from == *bucket && **name == *key)
 }
 
 fn condition(headers: &HeaderMap, name: HeaderName) -> S3Result<Option<ETagCondition>> {

@@ -113,12 +113,29 @@ pub(super) async fn upload_part(
         Ok(found) => found,
         Err(error) => return Err(receive::refuse(input.body, error).await),
     };
+    let received = receive::receive(store, input.body, promise).await?;
+    let (md5, checksums) = (received.md5, received.checksums.clone());
+    take_part(upload, number, received).await?;
+    Ok(UploadPartOutput {
+        e_tag: Some(ETag::Strong(md5.to_string())),
+        checksum_crc32: checksums.checksum_crc32,
+        checksum_crc32c: checksums.checksum_crc32c,
+        checksum_crc64nvme: checksums.checksum_crc64nvme,
+        checksum_sha1: checksums.checksum_sha1,
+        checksum_sha256: checksums.checksum_sha256,
+        ..Default::default()
+    })
+}
+
+/// Puts a file in its place as a part of an open upload, where it may replace an older one.
+pub(super) async fn take_part(
+    upload: Arc<Upload>,
+    number: u16,
+    received: Received,
+) -> S3Result<()> {
     let Received {
-        file,
-        size,
-        md5,
-        checksums,
-    } = receive::receive(store, input.body, promise).await?;
+        file, size, md5, ..
+    } = received;
     blocking(move || {
         // An abort in the meantime closed the upload; the file then goes with the error.
         let mut parts = upload.open_parts()?;
@@ -132,19 +149,10 @@ pub(super) async fn upload_part(
         }
         Ok(())
     })
-    .await?;
-    Ok(UploadPartOutput {
-        e_tag: Some(ETag::Strong(md5.to_string())),
-        checksum_crc32: checksums.checksum_crc32,
-        checksum_crc32c: checksums.checksum_crc32c,
-        checksum_crc64nvme: checksums.checksum_crc64nvme,
-        checksum_sha1: checksums.checksum_sha1,
-        checksum_sha256: checksums.checksum_sha256,
-        ..Default::default()
-    })
+    .await
 }
 
-fn part_number(number: i32) -> S3Result<u16> {
+pub(super) fn part_number(number: i32) -> S3Result<u16> {
     match u16::try_from(number) {
         Ok(number @ 1..=MAX_PART_NUMBER) => Ok(number),
         _ => Err(s3_error!(

@@ -45,6 +45,19 @@ pub(super) struct Promise {
     pub(super) trailers: Option<TrailingHeaders>,
 }
 
+impl Promise {
+    /// So many bytes, and nothing else.
+    pub(super) fn of_length(length: u64) -> Self {
+        Self {
+            length: i64::try_from(length).ok(),
+            md5: None,
+            algorithm: None,
+            checksums: Checksum::default(),
+            trailers: None,
+        }
+    }
+}
+
 /// A body on disk that kept every promise. Dropping it removes the file.
 pub(super) struct Received {
     pub(super) file: TempFile,

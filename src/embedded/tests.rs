@@ -6,6 +6,7 @@
 
 mod buckets;
 mod conditions;
+mod copies;
 mod durability;
 mod faults;
 mod listing;

@@ -1,5 +1,6 @@
 //! The SDK client of a store: transport, credentials, timeouts, and the options a profile decides.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,7 +15,7 @@ use super::credentials::FileCredentials;
 use super::error::PassingAnswers;
 use super::transport::transport;
 use super::{location, objects};
-use crate::config::{Profile, Store as StoreConfig};
+use crate::config::{Profile, Secret, Store as StoreConfig};
 use crate::net::client_tls;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -46,8 +47,34 @@ fn defaults(profile: Profile) -> ProfileDefaults {
     }
 }
 
+/// Which server a store is on, and as whom we come to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Account {
+    /// None is AWS.
+    endpoint: Option<String>,
+    region: String,
+    access_key: Option<String>,
+    secret_key: Option<Secret>,
+    /// With neither this nor keys it is whom the SDK's chain says, the same for all stores.
+    credentials_file: Option<PathBuf>,
+}
+
+impl Account {
+    fn of(config: &StoreConfig) -> Self {
+        let endpoint = config.endpoint.as_deref();
+        Self {
+            endpoint: endpoint.map(|url| url.trim_end_matches('/').to_owned()),
+            region: config.region.clone(),
+            access_key: config.access_key.clone(),
+            secret_key: config.secret_key.clone(),
+            credentials_file: config.credentials_file.clone(),
+        }
+    }
+}
+
 pub(super) fn options(config: &StoreConfig) -> Options {
     Options {
+        account: Account::of(config),
         bucket: config.bucket.clone(),
         prefix: config.prefix.clone(),
         region: config.region.clone(),

@@ -130,13 +130,18 @@ impl Of {
             Of::Writes => matches!(
                 operation,
                 Op::PutObject
+                    | Op::CopyObject
                     | Op::CreateUpload
                     | Op::UploadPart
+                    | Op::CopyPart
                     | Op::CompleteUpload
                     | Op::CreateBucket
             ),
             Of::Heads => matches!(operation, Op::HeadObject | Op::HeadBucket),
-            Of::Conditional => matches!(operation, Op::GetObject | Op::HeadObject),
+            Of::Conditional => matches!(
+                operation,
+                Op::GetObject | Op::HeadObject | Op::CopyObject | Op::CopyPart
+            ),
         }
     }
 }
@@ -189,7 +194,7 @@ const PASSING: &[&str] = &[
 
 /// What an error answer means: the first row that fits.
 const TABLE: &[Row] = &[
-    // An error code counts under whatever status: CompleteMultipartUpload sends errors under 200.
+    // An error code counts under whatever status: CompleteMultipartUpload and copies send errors under 200.
     row(ANY, &["NoSuchKey", "NoSuchUpload"], Of::Any, Class::Missing),
     // A missing bucket is a fault of the site, not a missing object.
     row(ANY, &["NoSuchBucket"], Of::Any, Class::Other),
@@ -324,6 +329,12 @@ mod tests {
             (Op::AbortUpload, 404, "NotFound", Class::Invalid),
             (Op::DeleteObject, 404, "", Class::Invalid),
             (Op::UploadPart, 404, "NoSuchUpload", Class::Missing),
+            (Op::CopyObject, 404, "NoSuchKey", Class::Missing),
+            (Op::CopyObject, 412, "PreconditionFailed", Class::Changed),
+            (Op::CopyPart, 412, "PreconditionFailed", Class::Changed),
+            (Op::CopyPart, 200, "AccessDenied", Class::Invalid),
+            (Op::CopyObject, 200, "SlowDown", Class::Busy),
+            (Op::CopyObject, 507, "", Class::Full),
             (Op::PutObject, 412, "PreconditionFailed", Class::Other),
             (Op::PutObject, 400, "InvalidRequest", Class::Other),
             (Op::GetObject, 307, "", Class::Other),

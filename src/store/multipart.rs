@@ -24,7 +24,7 @@ pub(crate) struct MultipartUpload {
 
 /// A part the store has taken.
 #[derive(Debug, Clone)]
-pub(crate) struct UploadedPart(CompletedPart);
+pub(crate) struct UploadedPart(pub(super) CompletedPart);
 
 /// An open multipart upload as the store lists it.
 #[derive(Debug, Clone)]

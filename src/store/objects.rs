@@ -30,6 +30,18 @@ pub(crate) struct ObjectFacts {
     pub md5: Option<String>,
 }
 
+impl ObjectFacts {
+    /// Whether the bytes have this MD5, in hex; none where nothing tells. An ETag that is just this MD5 tells it also of an
+    /// object whose ETag may be something else, as that of an encrypted one.
+    pub(crate) fn has_md5(&self, md5: &str) -> Option<bool> {
+        let by_etag = || self.etag.as_deref().and_then(answer::as_md5);
+        match &self.md5 {
+            Some(own) => Some(own == md5),
+            None => (by_etag().as_deref() == Some(md5)).then_some(true),
+        }
+    }
+}
+
 impl Store {
     /// Stores an object in one request; `metadata` goes with it. Returns the ETag. Tried again from memory.
     ///

@@ -98,6 +98,8 @@ label! {
     StoreOperation {
         /// PutObject.
         PutObject = "put_object",
+        /// CopyObject.
+        CopyObject = "copy_object",
         /// GetObject, until the head of the answer.
         GetObject = "get_object",
         /// HeadObject.
@@ -108,6 +110,8 @@ label! {
         CreateUpload = "create_upload",
         /// UploadPart.
         UploadPart = "upload_part",
+        /// UploadPartCopy.
+        CopyPart = "copy_part",
         /// CompleteMultipartUpload.
         CompleteUpload = "complete_upload",
         /// AbortMultipartUpload.

@@ -54,6 +54,32 @@ impl PartPlan {
     }
 }
 
+/// Sizes of the parts that an object of `size` bytes was uploaded in, bytes, when a plan of ours made them: `count` parts,
+/// the first of `first` bytes where that is known, else of the store's `part_size` or more. Cap as when it was uploaded.
+pub(super) fn find_sizes(
+    first: Option<u64>,
+    part_size: u64,
+    size: u64,
+    cap: u64,
+    count: u64,
+) -> Option<Vec<u64>> {
+    let plans = [first, Some(part_size)].into_iter().flatten();
+    let mut plans = plans.flat_map(|smallest| [(smallest, Some(size)), (smallest, None)]);
+    plans.find_map(|(smallest, declared)| {
+        let mut plan = PartPlan::new(smallest, declared, cap.max(size));
+        let mut left = size;
+        let mut sizes = Vec::new();
+        while left > 0 && (sizes.len() as u64) < count.min(MOST_PARTS) {
+            let part = plan.next_part().min(left);
+            sizes.push(part);
+            left -= part;
+        }
+        let is_whole = left == 0 && sizes.len() as u64 == count;
+        let begins_so = first.is_none() || first == sizes.first().copied();
+        (is_whole && begins_so).then_some(sizes)
+    })
+}
+
 /// The largest part an image of at most `cap` bytes can need, declared or not. The memory budget must hold two.
 pub(crate) fn largest_part(smallest: u64, cap: u64) -> u64 {
     let largest = |declared: Option<u64>| {
@@ -101,6 +127,63 @@ mod tests {
             let largest = largest_part(smallest * MIB, TIB);
             assert!(largest <= 128 * MIB, "{} MiB", largest / MIB);
         }
+    }
+
+    fn sizes_of(size: u64, mut plan: PartPlan) -> Vec<u64> {
+        let (mut left, mut sizes) = (size, Vec::new());
+        while left > 0 {
+            sizes.push(plan.next_part().min(left));
+            left -= sizes.last().unwrap();
+        }
+        sizes
+    }
+
+    #[test]
+    fn sizes_of_parts_are_found_again() {
+        let cap = TIB;
+        for size in [
+            1,
+            8 * MIB,
+            8 * MIB + 1,
+            100 * MIB,
+            7000 * MIB + 5,
+            90_000 * MIB,
+        ] {
+            for declared in [Some(size), None] {
+                for smallest in [5, 8, 64].map(|n| n * MIB) {
+                    let sizes = sizes_of(size, PartPlan::new(smallest, declared, cap));
+                    let (first, count) = (sizes[0], sizes.len() as u64);
+                    let known = find_sizes(Some(first), 8 * MIB, size, cap, count);
+                    assert_eq!(
+                        known.as_ref(),
+                        Some(&sizes),
+                        "{size} {declared:?} {smallest}"
+                    );
+                    let told = find_sizes(None, smallest, size, cap, count);
+                    assert_eq!(told, Some(sizes), "{size} {declared:?} {smallest}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_that_no_plan_makes_are_not_found() {
+        let size = 100 * MIB;
+        for (first, count) in [
+            (Some(8 * MIB), 12),
+            (Some(8 * MIB), 14),
+            (Some(7 * MIB), 13),
+            (Some(0), 13),
+            (None, 14),
+            (None, u64::MAX),
+        ] {
+            assert_eq!(
+                find_sizes(first, 8 * MIB, size, TIB, count),
+                None,
+                "{first:?} {count}"
+            );
+        }
+        assert_eq!(find_sizes(None, 8 * MIB, 0, TIB, 1), None);
     }
 
     proptest! {

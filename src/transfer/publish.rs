@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Result;
 use super::send::Sent;
-use crate::catalog::Upload;
+use crate::catalog::{Purpose, Upload};
 use crate::image::{AttemptId, DataFacts, ImageId};
 use crate::store::{self, Aborted, MultipartUpload, Store};
 
@@ -15,8 +15,8 @@ pub(crate) const IMAGE_ID: &str = "oriel-image-id";
 pub(crate) const ATTEMPT_ID: &str = "oriel-attempt-id";
 
 /// How often an object is looked at that the store says it has published.
-const LOOKS: u32 = 3;
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const LOOKS: u32 = 3;
+pub(super) const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Every object says whose it is, so that bucket and catalog can be matched without each other.
 pub(super) fn metadata(image: &ImageId, attempt: &AttemptId) -> HashMap<String, String> {
@@ -49,7 +49,7 @@ pub(super) async fn publish(
     match answered {
         Ok(etag) => confirm_published(store, upload, facts, etag).await,
         // The store may have done it all the same, and a retry met what the first try had done.
-        Err(refused) => match find_published(store, upload, facts).await {
+        Err(refused) => match find_published(store, upload, facts, Told::Sent).await {
             Ok(Some(etag)) => Ok(etag),
             Ok(None) => Err(refused.into()),
             Err(e) => {
@@ -69,7 +69,7 @@ async fn confirm_published(
 ) -> Result<Option<String>> {
     let mut seen: Option<Option<String>> = None;
     for look in 1..=LOOKS {
-        match find_published(store, upload, facts).await {
+        match find_published(store, upload, facts, Told::Sent).await {
             Ok(Some(etag)) => {
                 if store::is_same_etag(answered.as_deref(), etag.as_deref())
                     || seen.as_ref() == Some(&etag)
@@ -90,19 +90,41 @@ async fn confirm_published(
     Err(store::Error::invalid("published, but the object is not the one that was sent").into())
 }
 
+/// How it is known which bytes an object has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// We sent them, or have compared the parts that it is made of: the store has lost or changed none, by size and MD5.
+    Sent,
+    /// The store may have copied them, and nobody has compared them yet: by the MD5 alone.
+    Copied,
+}
+
+impl Told {
+    /// Of an attempt that somebody has left. A copy without parts may be one or the other.
+    fn of(upload: &Upload) -> Self {
+        match (upload.purpose, &upload.upload_id) {
+            (Purpose::Copy, None) => Self::Copied,
+            _ => Self::Sent,
+        }
+    }
+}
+
 /// Looks for the object of an attempt: `Some(etag)` when it is there and is the one intended, by its attempt, its size
 /// and, where the store's ETag tells, its MD5.
-pub(super) async fn find_published(
+async fn find_published(
     store: &Store,
     upload: &Upload,
     facts: &DataFacts,
+    told: Told,
 ) -> Result<Option<Option<String>>, store::Error> {
     match store.head(&upload.key).await {
         Ok(object) => {
             let is_ours = object.metadata.get(ATTEMPT_ID).map(String::as_str)
                 == Some(upload.attempt.as_str());
             let is_intended = object.size == facts.size
-                && object.md5.as_ref().is_none_or(|md5| *md5 == facts.checksum);
+                && object
+                    .has_md5(&facts.checksum)
+                    .unwrap_or(told == Told::Sent);
             Ok((is_ours && is_intended).then_some(object.etag))
         }
         Err(store::Error::Missing) => Ok(None),
@@ -117,7 +139,8 @@ pub(super) async fn settle_published(
     upload: &Upload,
     facts: &DataFacts,
 ) -> Result<Option<Option<String>>, store::Error> {
-    let found = find_published(store, upload, facts).await?;
+    let told = Told::of(upload);
+    let found = find_published(store, upload, facts, told).await?;
     let (None, Some(upload_id)) = (&found, &upload.upload_id) else {
         return Ok(found);
     };
@@ -127,6 +150,6 @@ pub(super) async fn settle_published(
     };
     match store.abort_upload(&multipart).await? {
         Aborted::Now => Ok(None),
-        Aborted::Before => find_published(store, upload, facts).await,
+        Aborted::Before => find_published(store, upload, facts, told).await,
     }
 }

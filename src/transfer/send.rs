@@ -55,7 +55,7 @@ pub(super) async fn send_parts(
 
 /// Opens the multipart upload and records it. Runs to its end also when the client has left: a request that is dropped
 /// half-way may still be carried out by the store, and then nobody would know of the upload.
-async fn open_upload(attempt: Arc<Attempt>) -> Result<MultipartUpload> {
+pub(super) async fn open_upload(attempt: Arc<Attempt>) -> Result<MultipartUpload> {
     let (store, upload) = (attempt.store(), attempt.upload());
     let multipart = store
         .create_upload(&upload.key, metadata(&upload.image, &upload.attempt))

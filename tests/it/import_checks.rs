@@ -42,7 +42,10 @@ async fn body_that_says_no_method_is_400() {
         (r#"{"method": {"name": 1}}"#, "'name'"),
         (r#"{"method": {"name": "bad"}}"#, "'bad'"),
         // Known to the reference service, and not to this site.
-        (r#"{"method": {"name": "glance-download"}}"#, "'glance-download'"),
+        (
+            r#"{"method": {"name": "glance-download"}}"#,
+            "'glance-download'",
+        ),
         (
             r#"{"method": {"name": "glance-direct"}, "all_stores": "true"}"#,
             "'all_stores'",

@@ -11,6 +11,7 @@ mod actions;
 mod alone;
 mod catalog_copy;
 mod connections;
+mod copies_in_store;
 mod cors;
 mod crash;
 mod disk_images;

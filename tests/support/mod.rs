@@ -9,6 +9,7 @@
 pub mod app;
 pub mod audit;
 pub mod authority;
+pub mod beside;
 pub mod child;
 pub mod client;
 pub mod cluster;

@@ -166,8 +166,11 @@ impl Drop for FaultProxy {
     }
 }
 
-/// Whether a request is of the S3 operation: `put`, `get`, `head`, `delete`, `create_upload`, `part`,
-/// `second_part`, `complete`, `abort`, `list_uploads`.
+/// The method of a PUT that has an object of the store for a body.
+const COPY: &str = "COPY";
+
+/// Whether a request is of the S3 operation: `put`, `copy`, `get`, `head`, `delete`, `create_upload`, `part`,
+/// `second_part`, `copy_part`, `complete`, `abort`, `list_uploads`.
 pub fn is(operation: &str, method: &str, path: &str) -> bool {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let is_object = path.trim_matches('/').contains('/');
@@ -180,6 +183,8 @@ pub fn is(operation: &str, method: &str, path: &str) -> bool {
         "part" => method == "PUT" && has("partNumber"),
         "second_part" => method == "PUT" && query.split('&').any(|pair| pair == "partNumber=2"),
         "put" => method == "PUT" && is_object && !has("partNumber"),
+        "copy" => method == COPY && !has("partNumber"),
+        "copy_part" => method == COPY && has("partNumber"),
         "get" => method == "GET" && is_object,
         "head" => method == "HEAD" && is_object,
         "delete" => method == "DELETE" && !has("uploadId"),
@@ -197,7 +202,10 @@ async fn forward(
     pool: Pool<HttpConnector, Incoming>,
     target: String,
 ) -> Result<Response<Body>, Error> {
-    let method = request.method().to_string();
+    let method = match request.headers().contains_key("x-amz-copy-source") {
+        true => COPY.to_owned(),
+        false => request.method().to_string(),
+    };
     let path = request
         .uri()
         .path_and_query()
