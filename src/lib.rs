@@ -17,6 +17,7 @@
 //! | `embedded` | the S3 server inside, for laptops, tests and small sites |
 //! | `metadef` | pure rules: metadata definitions |
 //! | `image`, `task`, [`format`](mod@format) | pure rules: the records, disk-image formats |
+//! | `unpack` | packed bytes, unpacked as they stream |
 //! | `net` | connections whose other side keeps a pace |
 //! | [`config`], `telemetry` | used by all, using nobody |
 
@@ -42,6 +43,11 @@ mod store;
 mod task;
 mod telemetry;
 mod transfer;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "imports are about to unpack what they get")
+)]
+mod unpack;
 
 pub use app::{App, ROUTES, Route};
 pub use auth::tokens::hash as hash_of_token;
