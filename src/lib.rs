@@ -45,7 +45,11 @@ mod telemetry;
 mod transfer;
 #[cfg_attr(
     not(test),
-    expect(dead_code, reason = "imports are about to unpack what they get")
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "imports are about to unpack what they get"
+    )
 )]
 mod unpack;
 

@@ -9,9 +9,17 @@ use super::{Error, Packing, Result};
 const BLOCK: [u8; 6] = [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
 const END: [u8; 6] = [0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
 
+/// To begin a stream takes its megabytes of memory anew, and an empty one is 14 bytes long: so there may be this many of them,
+/// and one more for each KiB on either side. pbzip2 makes one of each 900 kB that it packs, which may be 50 bytes long.
+const MOST_STREAMS: u64 = 1024;
+const BYTES_OF_A_STREAM: u64 = 1024;
+
 pub(super) struct Bzip2 {
     at: At,
     is_first: bool,
+    streams: u64,
+    /// Bytes taken and given so far.
+    moved: u64,
 }
 
 enum At {
@@ -35,7 +43,23 @@ impl Bzip2 {
         Self {
             at: At::Between,
             is_first: true,
+            streams: 0,
+            moved: 0,
         }
+    }
+
+    /// # Errors
+    /// [`Error::Unsupported`] when it is one too many.
+    fn begin_stream(&mut self) -> Result<()> {
+        self.streams += 1;
+        if self.streams > MOST_STREAMS + self.moved / BYTES_OF_A_STREAM {
+            return Err(Error::Unsupported {
+                packing: Packing::Bzip2,
+                reason: "it is made of too many streams that are too short",
+            });
+        }
+        self.at = At::Stream(Decompress::new(false));
+        Ok(())
     }
 
     fn error(&self, e: Bzip2Error) -> Error {
@@ -54,7 +78,7 @@ impl Decode for Bzip2 {
         match &mut self.at {
             At::Between if input.is_empty() => return Ok(Step::default()),
             At::Between if !self.is_first && input[0] == 0 => self.at = At::Zeros,
-            At::Between => self.at = At::Stream(Decompress::new(false)),
+            At::Between => self.begin_stream()?,
             At::Stream(_) | At::Zeros => {}
         }
         let At::Stream(stream) = &mut self.at else {
@@ -74,6 +98,7 @@ impl Decode for Bzip2 {
             taken: (stream.total_in() - taken) as usize,
             given: (stream.total_out() - given) as usize,
         };
+        self.moved += (step.taken + step.given) as u64;
         match outcome.map_err(|e| self.error(e))? {
             Status::StreamEnd => {
                 self.at = At::Between;

@@ -98,14 +98,12 @@ fn endless_data_that_stands_for_nothing_ends_at_the_size_cap() {
     let empty_member = super::round_trips::gzip(b"");
     let empty_frame = b"\x28\xb5\x2f\xfd\x00\x38\x01\x00\x00";
     let skipped_frame = b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd";
-    let empty_stream = bzip2(b"");
     let member = super::round_trips::gzip(b"a");
-    let cases: [(&[u8], &[u8]); 6] = [
+    let cases: [(&[u8], &[u8]); 5] = [
         (&[], &empty_member),
         (&member, b"\0"),
         (&[], empty_frame),
         (empty_frame, skipped_frame),
-        (&[], &empty_stream),
         // A name without an end.
         (&[0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3], b"name"),
     ];
@@ -114,6 +112,27 @@ fn endless_data_that_stands_for_nothing_ends_at_the_size_cap() {
         assert!(matches!(e, Error::TooLarge { .. }), "{e}");
         assert!(given <= 1 && fed < 3 * MIB, "{given} {fed}");
     }
+}
+
+#[test]
+fn endless_streams_of_bzip2_without_data_end_soon_and_those_of_zeros_do_not() {
+    for stream in [bzip2(b""), bzip2(b"a")] {
+        let (e, _, fed) = feed_endlessly(&[], &stream, UnpackBounds::within(1 << 40));
+        assert!(
+            matches!(
+                e,
+                Error::Unsupported {
+                    packing: Packing::Bzip2,
+                    ..
+                }
+            ),
+            "{e}"
+        );
+        assert!(fed < 3 * 65536, "{fed}");
+    }
+    let stream = bzip2(&[0; 4096]);
+    let unpacked = super::unpack(&stream.repeat(3000)).unwrap();
+    assert_eq!(unpacked.len(), 3000 * 4096);
 }
 
 #[test]
