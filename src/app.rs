@@ -23,7 +23,7 @@ use crate::jobs;
 use crate::net::Pace;
 use crate::store::{Store, Stores};
 use crate::telemetry::metrics::{self, Metrics};
-use crate::transfer::{FormatRules, Rules, Transfers, largest_part};
+use crate::transfer::{FormatRules, Rules, Transfers, largest_part, unfit_property};
 use crate::web::Web;
 use connections::Connections;
 use listener::Limits;
@@ -297,6 +297,9 @@ pub(crate) fn transfers(
         formats: FormatRules::new(&config.images),
     };
     let (catalog, metrics) = (catalog.clone(), Arc::clone(metrics));
+    if let Some(name) = unfit_property(&config.import.inject.0) {
+        anyhow::bail!("import.inject: {name:?} is no name of a property");
+    }
     let web = Web::new(config.import.web.clone())?;
     let stores = Arc::new(stores);
     Ok(Arc::new(Transfers::new(

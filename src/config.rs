@@ -39,7 +39,7 @@ pub use cors::Cors;
 pub use embedded::Embedded;
 pub use fault::{Fault, Faults};
 pub use images::{GptCheck, HashAlgorithm, Images, InspectedContainers, ProtectionFormat};
-pub use import::{Import, ImportMethod};
+pub use import::{Import, ImportMethod, ImportPlugin, Injected};
 pub use keystone::{Interface, Keystone};
 pub use limits::Limits;
 pub use policy::Policy;

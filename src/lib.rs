@@ -18,6 +18,7 @@
 //! | `embedded` | the S3 server inside, for laptops, tests and small sites |
 //! | `metadef` | pure rules: metadata definitions |
 //! | `image`, `task`, [`format`](mod@format) | pure rules: the records, disk-image formats |
+//! | `unpack` | packed bytes, unpacked as they stream |
 //! | `net` | connections whose other side keeps a pace |
 //! | [`config`], `telemetry` | used by all, using nobody |
 
@@ -43,6 +44,7 @@ mod store;
 mod task;
 mod telemetry;
 mod transfer;
+mod unpack;
 mod web;
 
 pub use app::{App, ROUTES, Route};

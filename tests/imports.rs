@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every top-level module, and the others it may use.
-const MODULES: [(&str, &str); 20] = [
+const MODULES: [(&str, &str); 21] = [
     (
         "cli",
         "app auth catalog config embedded fsck image metadef rebuild store telemetry transfer",
@@ -33,7 +33,7 @@ const MODULES: [(&str, &str); 20] = [
     ("rebuild", "catalog image store transfer"),
     (
         "transfer",
-        "catalog config format image net store telemetry web",
+        "catalog config format image net store telemetry unpack web",
     ),
     ("auth", "config image net telemetry"),
     ("policy", "image"),
@@ -41,6 +41,7 @@ const MODULES: [(&str, &str); 20] = [
     ("store", "config net telemetry"),
     ("web", "config net"),
     ("embedded", "net"),
+    ("unpack", ""),
     ("net", ""),
     ("metadef", "image"),
     ("image", ""),
@@ -51,7 +52,7 @@ const MODULES: [(&str, &str); 20] = [
 ];
 
 /// Crates with a place: nobody else names them. A path is a module of ours or, for its tests, a file without `.rs`.
-const CRATES: [(&str, &[&str]); 24] = [
+const CRATES: [(&str, &[&str]); 28] = [
     // SQL is the catalog's, and so is the cache that must stay coherent with it; what projects use up is the API's.
     ("sqlx", &["catalog/db"]),
     ("dashmap", &["catalog", "api/throttle"]),
@@ -100,6 +101,11 @@ const CRATES: [(&str, &[&str]); 24] = [
     ("clap", &["cli"]),
     ("prometheus_client", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
+    // What packed data is packed with.
+    ("bzip2", &["unpack"]),
+    ("flate2", &["unpack"]),
+    ("liblzma", &["unpack"]),
+    ("zstd_safe", &["unpack"]),
     // Files that are read again.
     ("arc_swap", &["config"]),
     ("yaml_rust2", &["policy"]),

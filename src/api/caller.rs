@@ -80,6 +80,11 @@ impl Caller {
         &self.who.user_id
     }
 
+    /// Whether the caller has a role.
+    pub(super) fn has_role(&self, role: &str) -> bool {
+        self.who.has_role(role)
+    }
+
     /// By whom limits of rate and concurrency count; `None` for a service, which acts for everybody.
     pub(super) fn limited_as(&self) -> Option<&str> {
         (!self.who.has_role("service")).then_some(self.name())

@@ -189,10 +189,10 @@ pub(super) async fn take(
     if !is_awaited {
         return Err(Error::Changed);
     }
-    let holds = if upload.purpose == Purpose::Fetch {
-        take_first(tx, &image, object).await?
-    } else {
-        take_copy(tx, &image, object).await?
+    let holds = match upload.purpose {
+        Purpose::Fetch => take_first(tx, &image, object).await?,
+        Purpose::Convert => take_place(tx, &image, object).await?,
+        _ => take_copy(tx, &image, object).await?,
     };
     has_copied(tx, &image, store).await?;
     Ok(holds)
@@ -207,6 +207,21 @@ async fn take_first(tx: &mut Connection, image: &Image, object: &StagedObject) -
     status::set_facts(tx, &image.id, Status::Importing, Facts::Sized(size)).await?;
     staging::insert(tx, &image.id, object).await?;
     Ok(Delta::staged(signed(size)))
+}
+
+/// Stages what was made of the staged data in its place, which goes to the garbage list.
+async fn take_place(tx: &mut Connection, image: &Image, object: &StagedObject) -> Result<Delta> {
+    let staged = staging::list(tx, &image.id).await?;
+    let is_the_first = staged.len() == 1 && !staged.iter().any(|it| it.reviewed.is_processed);
+    if image.status != Status::Importing || !is_the_first {
+        return Err(Error::Changed);
+    }
+    let before = staging::held(tx, image).await?;
+    staging::give_up_all(tx, &image.id).await?;
+    let size = object.reviewed.facts.size;
+    status::set_facts(tx, &image.id, Status::Importing, Facts::Sized(size)).await?;
+    staging::insert(tx, &image.id, object).await?;
+    Ok(before.gone().and(Delta::staged(signed(size))))
 }
 
 /// Stores a copy of the data in a store where the image has none yet: as a location of an active image, else staged for the

@@ -80,6 +80,9 @@ pub(crate) struct Intent {
     /// What the data was judged as; `None` in a row of a release before this field.
     #[serde(default)]
     pub judged_as: Option<Formats>,
+    /// Whether the plugins of the import have had it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_processed: bool,
     /// Why the image must not have the data, where an import tells that and not the upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<String>,

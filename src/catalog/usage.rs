@@ -116,10 +116,11 @@ impl Delta {
         }
     }
 
-    /// An attempt that has reserved so much. A copy is no upload of its own: the image counts as one while it is imported.
+    /// An attempt that has reserved so much. What is made of staged data, or copied of it, is no upload of its own: the image counts as one while it
+    /// is imported.
     pub(super) fn attempt(purpose: Purpose, reserved: i64) -> Self {
         Self {
-            uploads: i64::from(purpose != Purpose::Copy),
+            uploads: i64::from(!matches!(purpose, Purpose::Convert | Purpose::Copy)),
             ..Self::reserved(purpose, reserved)
         }
     }

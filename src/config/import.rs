@@ -1,5 +1,7 @@
 //! `[import]`: how data comes into images other than by an upload.
 
+use std::collections::BTreeMap;
+
 use toml::Value;
 
 use super::choice::choice;
@@ -18,6 +20,59 @@ choice! {
         /// More copies of the data of an active image.
         CopyImage = "copy-image",
     }
+}
+
+choice! {
+    /// What an import may do to what it brings in, besides storing it.
+    ImportPlugin {
+        /// Properties of the site's choice on every image.
+        InjectImageMetadata = "inject_image_metadata",
+        /// Data that is packed is unpacked on the way.
+        ImageDecompression = "image_decompression",
+    }
+}
+
+impl Setting for Vec<ImportPlugin> {
+    const RULE: &'static str = "must be a list of: inject_image_metadata, image_decompression";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let words = text.split(',').map(str::trim);
+        words
+            .filter(|word| !word.is_empty())
+            .map(ImportPlugin::from_text)
+            .collect()
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let plugins = value.as_array()?.iter();
+        plugins.map(ImportPlugin::from_toml).collect()
+    }
+}
+
+/// Properties by their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Injected(pub BTreeMap<String, String>);
+
+/// A list of `name:value`; commas part them in a variable.
+impl Setting for Injected {
+    const RULE: &'static str = "must be a list of properties such as \"name:value\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let pairs = text.split(',').map(str::trim);
+        let pairs = pairs.filter(|pair| !pair.is_empty()).map(pair_of);
+        pairs.collect::<Option<_>>().map(Self)
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let pairs = value.as_array()?.iter();
+        let pairs = pairs.map(|pair| pair_of(pair.as_str()?));
+        pairs.collect::<Option<_>>().map(Self)
+    }
+}
+
+fn pair_of(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once(':')?;
+    Some((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// A list of methods, perhaps an empty one; commas part them in a variable.
@@ -43,6 +98,12 @@ impl Setting for Vec<ImportMethod> {
 pub struct Import {
     /// The methods that clients may use. Default all. An empty list turns import off, and staging with it.
     pub methods: Vec<ImportMethod>,
+    /// What is done to what comes in, besides storing it; not to copies. Default `[]`.
+    pub plugins: Vec<ImportPlugin>,
+    /// The properties of `inject_image_metadata`. Default none.
+    pub inject: Injected,
+    /// Whose imports do not get them: who has one of these roles. Default `["admin"]`.
+    pub inject_ignore_user_roles: Vec<String>,
     /// How many imports one server carries out at once. Default 8; the others wait.
     pub tasks: u32,
     /// How many imports of one project are carried out at once, on all servers. Default 4.
@@ -61,6 +122,9 @@ impl Default for Import {
                 ImportMethod::WebDownload,
                 ImportMethod::CopyImage,
             ],
+            plugins: Vec::new(),
+            inject: Injected::default(),
+            inject_ignore_user_roles: vec!["admin".to_owned()],
             tasks: 8,
             tasks_per_project: 4,
             task_time_to_live: Span::seconds(48 * 60 * 60),
@@ -79,6 +143,10 @@ impl Import {
         let default = Self::default();
         let import = Self {
             methods: section.take("methods", default.methods),
+            plugins: section.take("plugins", default.plugins),
+            inject: section.take("inject", default.inject),
+            inject_ignore_user_roles: section
+                .take("inject_ignore_user_roles", default.inject_ignore_user_roles),
             tasks: section.take("tasks", default.tasks),
             tasks_per_project: section.take("tasks_per_project", default.tasks_per_project),
             task_time_to_live: section.take("task_time_to_live", default.task_time_to_live),

@@ -194,6 +194,7 @@ impl Copying<'_> {
         Intent {
             facts: self.facts.clone(),
             judged_as: None,
+            is_processed: true,
             refusal: None,
         }
     }

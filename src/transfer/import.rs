@@ -12,6 +12,7 @@
 
 mod run;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use super::lease::Lease;
 use super::{Error, Result, Transfers, cleanup};
 use crate::catalog::{ClaimedTask, Limits, MOST_CLAIMS, TaskEnd};
-use crate::image::{ImageId, StoreId};
+use crate::image::{ImageId, StoreId, is_base_attribute, is_reserved};
 use run::{Import, is_passing, reason};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,12 @@ pub(crate) enum ImportSource {
     Web(String),
     /// The image has it, and is to have it in more stores.
     Image,
+}
+
+/// Finds a property to be injected that no image can have.
+pub(crate) fn unfit_property(inject: &BTreeMap<String, String>) -> Option<&str> {
+    let mut names = inject.keys().map(String::as_str);
+    names.find(|name| name.is_empty() || is_base_attribute(name) || is_reserved(name))
 }
 
 /// How far an import is.
@@ -64,6 +71,12 @@ pub(crate) struct ImportPlan {
     pub stores: Vec<StoreId>,
     /// Whether all of them must, or the image is active with the first.
     pub all_stores_must_succeed: bool,
+    /// Whether packed data is unpacked.
+    #[serde(default)]
+    pub unpacks: bool,
+    /// Properties that the image gets with its data.
+    #[serde(default)]
+    pub inject: BTreeMap<String, String>,
     /// What the image's owner might hold when the import was asked for.
     #[serde(default)]
     pub limits: Limits,

@@ -234,6 +234,7 @@ pub(super) fn review(
     let intent = Intent {
         facts,
         judged_as: Some(Formats::of(image)),
+        is_processed: false,
         refusal,
     };
     Ok((intent, taken.sent))
@@ -242,6 +243,6 @@ pub(super) fn review(
 fn outcome_of(purpose: Purpose) -> UploadOutcome {
     match purpose {
         Purpose::Upload | Purpose::Copy => UploadOutcome::Active,
-        Purpose::Stage | Purpose::Fetch => UploadOutcome::Staged,
+        Purpose::Stage | Purpose::Fetch | Purpose::Convert => UploadOutcome::Staged,
     }
 }

@@ -1,7 +1,10 @@
 //! The process is killed during imports (kill -9) and started again: the task goes on where it was.
 
+use std::io::Write;
 use std::path::PathBuf;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -167,6 +170,40 @@ async fn copy_of_an_active_image_goes_on_after_a_kill_within_the_quota() {
             let keys = [site.main.keys().await, site.second.keys().await];
             let is_empty = keys.iter().all(|keys| keys.is_empty());
             (is_empty && site.second.open_uploads().await.is_empty()).then_some(())
+        })
+        .await;
+        server.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn unpacking_goes_on_after_a_kill() {
+    let site = Site::with("[import]\nplugins = [\"image_decompression\"]").await;
+    let bytes = content::bytes(20 * MIB);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&bytes).unwrap();
+    let packed = encoder.finish().unwrap();
+    for operation in ["part", "complete"] {
+        let server = site.started().await;
+        let id = server.client.create_image().await;
+        let staged = stage(&server.client, &id, &[], full(packed.clone())).await;
+        assert_eq!(staged.status, StatusCode::NO_CONTENT, "{}", staged.text());
+        let more = json!({"stores": ["second"]});
+        site.kill_in(server, &id, more, operation, "importing")
+            .await;
+        let server = Server::start(&site.config()).await;
+        let task = ended_task(&server.client, &id).await;
+        assert_eq!(task["status"], "success", "{operation}: {task}");
+        let file = server.client.get(&format!("/v2/images/{id}/file")).await;
+        assert!(file.body == bytes, "other bytes came back");
+        eventually("only the image's object is left", async || {
+            let whole = site.main.keys().await.is_empty() && site.second.keys().await.len() == 1;
+            (whole && site.second.open_uploads().await.is_empty()).then_some(())
+        })
+        .await;
+        server.client.delete(&format!("/v2/images/{id}")).await;
+        eventually("nothing is left", async || {
+            site.second.keys().await.is_empty().then_some(())
         })
         .await;
         server.kill().await;

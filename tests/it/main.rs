@@ -28,6 +28,7 @@ mod import;
 mod import_checks;
 mod import_copies;
 mod import_crash;
+mod import_plugins;
 mod import_web;
 mod jobs;
 mod json_bodies;

@@ -5,6 +5,7 @@
 
 mod request;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -69,8 +70,15 @@ pub(in crate::api) async fn import(
         }
         ImportMethod::CopyImage => (ImportSource::Image, ImportFrom::Image),
     };
+    let is_copy = source == ImportSource::Image;
     let plan = ImportPlan {
         source,
+        unpacks: imports.unpacks() && !is_copy,
+        inject: if is_copy {
+            BTreeMap::new()
+        } else {
+            imports.injected(&caller)
+        },
         stores,
         all_stores_must_succeed: request.all_stores_must_succeed,
         limits: quotas.limits_of(image.owner.as_ref()).await?,

@@ -1,5 +1,7 @@
 //! The steps of an import under way, each a transaction that holds the task's row.
 
+use std::collections::BTreeMap;
+
 use super::progress;
 use crate::catalog::db::Connection;
 use crate::catalog::status::{self, Facts};
@@ -20,6 +22,8 @@ pub(crate) struct Activate {
     pub stores: Vec<StoreId>,
     /// The stores that are still to get it.
     pub missing: Vec<StoreId>,
+    /// Properties that the image gets with its data.
+    pub inject: BTreeMap<String, String>,
     /// How the task ends with this; `None` when it goes on.
     pub end: Option<TaskEnd>,
 }
@@ -57,6 +61,9 @@ impl Catalog {
                 position += 1;
             }
             let garbage = staging::give_up_all(&mut tx, id).await?;
+            for (name, value) in &step.inject {
+                images::put_property(&mut tx, &image, name, Some(value)).await?;
+            }
             progress::set_importing(&mut tx, &image, &step.missing).await?;
             if let Some(end) = &step.end {
                 progress::end(&mut tx, &image, true).await?;

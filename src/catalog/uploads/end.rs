@@ -43,7 +43,7 @@ impl Catalog {
             let holds = match upload.purpose {
                 Purpose::Upload => activate(&mut tx, &upload.image, &location, &intent).await?,
                 Purpose::Stage => stage(&mut tx, &upload.image, &location, &intent).await?,
-                Purpose::Fetch | Purpose::Copy => {
+                Purpose::Fetch | Purpose::Convert | Purpose::Copy => {
                     let object = StagedObject {
                         position: staging::STAGED,
                         location,

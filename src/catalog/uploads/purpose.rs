@@ -13,15 +13,18 @@ pub(crate) enum Purpose {
     Stage,
     /// The bytes are fetched for an import, and staged when they are whole: importing.
     Fetch,
+    /// The bytes are made of those that are staged, and take their place when they are whole: importing.
+    Convert,
     /// The bytes are one more copy of data that the image has or has staged, which stays in its status: importing, active.
     Copy,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 4] = [
+    const ALL: [Purpose; 5] = [
         Purpose::Upload,
         Purpose::Stage,
         Purpose::Fetch,
+        Purpose::Convert,
         Purpose::Copy,
     ];
 
@@ -31,6 +34,7 @@ impl Purpose {
             Purpose::Upload => "upload",
             Purpose::Stage => "stage",
             Purpose::Fetch => "fetch",
+            Purpose::Convert => "convert",
             Purpose::Copy => "copy",
         }
     }
@@ -40,7 +44,7 @@ impl Purpose {
         match self {
             Purpose::Upload => Some(Status::Saving),
             Purpose::Stage => Some(Status::Uploading),
-            Purpose::Fetch | Purpose::Copy => None,
+            Purpose::Fetch | Purpose::Convert | Purpose::Copy => None,
         }
     }
 
@@ -49,7 +53,7 @@ impl Purpose {
         match self {
             Purpose::Upload => status == Status::Saving,
             Purpose::Stage => status == Status::Uploading,
-            Purpose::Fetch => status == Status::Importing,
+            Purpose::Fetch | Purpose::Convert => status == Status::Importing,
             Purpose::Copy => matches!(
                 status,
                 Status::Importing | Status::Active | Status::Deactivated

@@ -109,7 +109,7 @@ async fn recount(db: &mut Connection, project: &str) -> Result<Recount> {
     count.push(sum("1", "images"));
     push_owned(&mut count, project).push(" AND deleted_at IS NULL) AS counted_images, ");
     count.push(sum("1", "uploads"));
-    push_owned(&mut count, project).push(" AND purpose <> 'copy') + ");
+    push_owned(&mut count, project).push(" AND purpose NOT IN ('convert', 'copy')) + ");
     count.push(sum("1", STAGED));
     push_owned(&mut count, project).push(" AND s.position = 0) AS counted_uploads, ");
     count.push(sum("s.size", STAGED));

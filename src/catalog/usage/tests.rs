@@ -1,5 +1,6 @@
 //! The rows say what a count of everything says, whatever was done in whatever order.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::recount::Recount;
@@ -41,6 +42,7 @@ impl Site {
                 os_hash_value: String::new(),
             },
             judged_as: None,
+            is_processed: false,
             refusal: None,
         }
     }
@@ -160,6 +162,7 @@ impl Site {
                 task,
                 stores: vec!["main".into()],
                 missing: Vec::new(),
+                inject: BTreeMap::new(),
                 end: Some(end),
             };
             self.catalog.activate_import(step).await.unwrap();

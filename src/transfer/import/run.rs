@@ -1,18 +1,16 @@
 //! The steps of an import: what is to be done next, by what is stored, and doing it.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+mod steps;
+
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::{ImportPlan, ImportSource, Progress};
-use crate::catalog::{
-    self, Activate, ImportState, Limits, StagedObject, TaskEnd, failed_stores, importing_stores,
-};
+use crate::catalog::{self, StagedObject, failed_stores, importing_stores};
 use crate::image::{Image, ImageId, Status, StoreId};
-use crate::store;
-use crate::transfer::{Error, Result, Transfers, cleanup};
+use crate::transfer::fetch::is_unpacked;
+use crate::transfer::{Error, Result, Transfers};
 
 /// How often the attempts of servers that are gone may be in the way, overtaking a copy or holding the quota that it needs.
 const MOST_OVERTAKEN: u32 = 16;
@@ -35,6 +33,8 @@ pub(super) struct Import<'a> {
     overtaken: u32,
     /// Whether the quota was once too small.
     was_refused: bool,
+    /// Whether what is staged was looked at and is not packed.
+    is_plain: bool,
 }
 
 /// What is to be done next.
@@ -43,6 +43,8 @@ enum Next {
     Activate { missing: Vec<StoreId> },
     /// This store is to get it from the source.
     Fetch(StoreId),
+    /// What is staged is to be unpacked into this store, if it is packed.
+    Unpack(StoreId),
     /// This store is to get it from another.
     Copy(StoreId),
     /// Nothing.
@@ -66,6 +68,7 @@ impl<'a> Import<'a> {
             failure: None,
             overtaken: 0,
             was_refused: false,
+            is_plain: false,
         }
     }
 
@@ -90,6 +93,7 @@ impl<'a> Import<'a> {
                     }
                 }
                 Next::Fetch(store) => self.fetch(&image, &store, progress, halt).await?,
+                Next::Unpack(store) => self.unpack(&image, &state, &store, progress, halt).await?,
                 Next::Copy(store) => self.copy(&image, &state, &store, progress, halt).await?,
                 Next::End => return self.end(progress).await,
             }
@@ -115,6 +119,9 @@ impl<'a> Import<'a> {
                 let Some(first) = staged.first() else {
                     return self.first_step(missing);
                 };
+                if let Some(store) = missing.first().filter(|_| self.looks_into(image, first)) {
+                    return Ok(Next::Unpack(store.clone()));
+                }
                 if let Some(refusal) = &first.reviewed.refusal {
                     return Err(Error::Import(refusal.clone()));
                 }
@@ -139,6 +146,11 @@ impl<'a> Import<'a> {
         }
     }
 
+    /// Whether what is staged has still to be looked at, and perhaps unpacked.
+    fn looks_into(&self, image: &Image, first: &StagedObject) -> bool {
+        self.plan.unpacks && is_unpacked(image) && !(self.is_plain || first.reviewed.is_processed)
+    }
+
     /// What is to be done when there is no data yet.
     fn first_step(&self, missing: Vec<StoreId>) -> Result<Next> {
         if !matches!(self.plan.source, ImportSource::Web(_)) {
@@ -157,194 +169,6 @@ impl<'a> Import<'a> {
     fn none_has_taken_it(&self) -> Error {
         let failure = self.failure.clone();
         Error::Import(failure.unwrap_or_else(|| "no store has taken the data".into()))
-    }
-
-    /// Makes the image active with what is staged in its stores.
-    async fn activate(
-        &self,
-        staged: &[StagedObject],
-        missing: Vec<StoreId>,
-        progress: &Progress,
-    ) -> Result<()> {
-        let (catalog, stores) = (&self.transfers.catalog, &self.transfers.stores);
-        for object in staged {
-            if self.plan.stores.contains(&object.location.store) {
-                self.look_at(object).await?;
-            }
-        }
-        let is_end = missing.is_empty();
-        let step = Activate {
-            image: self.image.clone(),
-            task: self.task.to_owned(),
-            stores: self.plan.stores.clone(),
-            missing,
-            end: is_end.then(|| self.success(progress)),
-        };
-        for item in &catalog.activate_import(step).await? {
-            cleanup::remove_or_defer(catalog, stores, item).await;
-        }
-        Ok(())
-    }
-
-    /// Looks whether what was staged is still there: it may have waited for days.
-    async fn look_at(&self, object: &StagedObject) -> Result<()> {
-        let (location, size) = (&object.location, object.reviewed.facts.size);
-        let Some(store) = self.transfers.stores.find(location.store.as_str()) else {
-            return Err(Error::StoreUnknown(location.store.to_string()));
-        };
-        let is_there = match store.head(&location.key).await {
-            Ok(found) => {
-                found.size == size
-                    && (location.etag.is_none()
-                        || found.etag.is_none()
-                        || store::is_same_etag(location.etag.as_deref(), found.etag.as_deref()))
-            }
-            Err(store::Error::Missing) => false,
-            // One that is away now had it when it was stored.
-            Err(e) => {
-                tracing::warn!(image.id = %self.image, store.id = store.name(), error = &e as &dyn std::error::Error, "cannot see whether staged data is still there");
-                true
-            }
-        };
-        if is_there {
-            return Ok(());
-        }
-        let store = store.name();
-        Err(Error::Import(format!(
-            "the staged data is not in store {store} any more"
-        )))
-    }
-
-    /// Fetches the data into one store. One that fails is noted, and the next one tried where that is enough; a source that
-    /// fails is the end.
-    async fn fetch(
-        &mut self,
-        image: &Image,
-        store: &StoreId,
-        progress: &Progress,
-        halt: &CancellationToken,
-    ) -> Result<()> {
-        let ImportSource::Web(uri) = &self.plan.source else {
-            return Err(Error::Import("its data is gone".into()));
-        };
-        let work = (self.task, self.plan.limits);
-        let fetching = self
-            .transfers
-            .fetch_to(image, uri, work, store, progress, halt);
-        let before = progress.done.load(Ordering::Relaxed);
-        let outcome = fetching.await;
-        if outcome.is_err() {
-            progress.done.store(before, Ordering::Relaxed);
-        }
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(e) if is_passing(&e) => Err(e),
-            Err(e @ (Error::Store(_) | Error::StoreUnknown(_))) => {
-                self.note_failure(store, &e).await
-            }
-            Err(e) if self.is_overtaken(&e, halt).await? => Ok(()),
-            Err(e) => Err(e),
-        }
-    }
-
-    /// Copies to one store. One that fails is noted; where not all stores must have the data, the others go on.
-    async fn copy(
-        &mut self,
-        image: &Arc<Image>,
-        state: &ImportState,
-        store: &StoreId,
-        progress: &Progress,
-        halt: &CancellationToken,
-    ) -> Result<()> {
-        // The image counts as an upload already, and what is copied is not staged.
-        let limits = Limits {
-            uploading: None,
-            staged: None,
-            ..self.plan.limits
-        };
-        let copying = self.transfers.copy_to(
-            image,
-            &state.staged,
-            (self.task, limits),
-            store,
-            &progress.done,
-            halt,
-        );
-        let before = progress.done.load(Ordering::Relaxed);
-        let outcome = copying.await;
-        if outcome.is_err() {
-            progress.done.store(before, Ordering::Relaxed);
-        }
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(e) if is_passing(&e) => Err(e),
-            Err(e) if self.is_overtaken(&e, halt).await? => Ok(()),
-            Err(e) => self.note_failure(store, &e).await,
-        }
-    }
-
-    /// Whether an attempt that a server left was in the way: it was found whole meanwhile, or holds the quota until it is settled.
-    /// Then what is left to be done is looked at anew.
-    async fn is_overtaken(&mut self, e: &Error, halt: &CancellationToken) -> Result<bool> {
-        if self.overtaken >= MOST_OVERTAKEN {
-            return Ok(false);
-        }
-        self.overtaken += 1;
-        match e {
-            Error::Catalog(catalog::Error::Changed) => Ok(true),
-            Error::Catalog(catalog::Error::OverQuota { .. } | catalog::Error::OverLimit { .. }) => {
-                let catalog = &self.transfers.catalog;
-                if !catalog.has_attempts(&self.image).await? {
-                    // Perhaps it was settled since.
-                    return Ok(!std::mem::replace(&mut self.was_refused, true));
-                }
-                let pause = tokio::time::sleep(self.transfers.rules.lease / LOOKS_PER_LEASE);
-                tokio::select! {
-                    () = pause => Ok(true),
-                    () = halt.cancelled() => Err(Error::Stopping),
-                }
-            }
-            _ => Ok(false),
-        }
-    }
-
-    /// Notes a store that does not get the data.
-    ///
-    /// # Errors
-    /// The failure, where every store must have it.
-    async fn note_failure(&mut self, store: &StoreId, e: &Error) -> Result<()> {
-        let failure = format!("store {store}: {}", reason(e));
-        tracing::warn!(image.id = %self.image, store.id = %store, reason = failure, "copy failed");
-        let catalog = &self.transfers.catalog;
-        catalog
-            .note_failed_store(&self.image, self.task, store)
-            .await?;
-        if self.plan.all_stores_must_succeed {
-            return Err(Error::Import(failure));
-        }
-        self.failure = Some(failure);
-        Ok(())
-    }
-
-    async fn end(&self, progress: &Progress) -> Result<()> {
-        let end = self.success(progress);
-        self.transfers
-            .end_import(Some(&self.image), self.task, end, &[])
-            .await
-    }
-
-    /// How the task ends; some stores may have failed, and that is told.
-    fn success(&self, progress: &Progress) -> TaskEnd {
-        let copied = progress.done.load(Ordering::Relaxed) / MIB;
-        let mut message = format!("Copied {copied} MiB");
-        if let Some(failure) = &self.failure {
-            message = format!("{message}; {failure}");
-        }
-        TaskEnd {
-            has_succeeded: true,
-            message,
-            time_to_live: self.time_to_live,
-        }
     }
 }
 

@@ -1,0 +1,270 @@
+//! The steps, each done by what is stored, and stored when it is done.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Import, LOOKS_PER_LEASE, MIB, MOST_OVERTAKEN, is_passing, reason};
+use crate::catalog::{
+    self, Activate, Garbage, ImportState, Limits, OpenParts, Purpose, StagedObject, TaskEnd,
+};
+use crate::image::{Image, StoreId};
+use crate::store;
+use crate::transfer::import::{ImportSource, Progress};
+use crate::transfer::incoming::Incoming;
+use crate::transfer::{Error, Result, cleanup};
+
+impl Import<'_> {
+    /// Makes the image active with what is staged in its stores.
+    pub(super) async fn activate(
+        &self,
+        staged: &[StagedObject],
+        missing: Vec<StoreId>,
+        progress: &Progress,
+    ) -> Result<()> {
+        let (catalog, stores) = (&self.transfers.catalog, &self.transfers.stores);
+        for object in staged {
+            if self.plan.stores.contains(&object.location.store) {
+                self.look_at(object).await?;
+            }
+        }
+        let is_end = missing.is_empty();
+        let step = Activate {
+            image: self.image.clone(),
+            task: self.task.to_owned(),
+            stores: self.plan.stores.clone(),
+            missing,
+            inject: self.plan.inject.clone(),
+            end: is_end.then(|| self.success(progress)),
+        };
+        for item in &catalog.activate_import(step).await? {
+            cleanup::remove_or_defer(catalog, stores, item).await;
+        }
+        Ok(())
+    }
+
+    /// Looks whether what was staged is still there: it may have waited for days.
+    async fn look_at(&self, object: &StagedObject) -> Result<()> {
+        let (location, size) = (&object.location, object.reviewed.facts.size);
+        let Some(store) = self.transfers.stores.find(location.store.as_str()) else {
+            return Err(Error::StoreUnknown(location.store.to_string()));
+        };
+        let is_there = match store.head(&location.key).await {
+            Ok(found) => {
+                found.size == size
+                    && (location.etag.is_none()
+                        || found.etag.is_none()
+                        || store::is_same_etag(location.etag.as_deref(), found.etag.as_deref()))
+            }
+            Err(store::Error::Missing) => false,
+            // One that is away now had it when it was stored.
+            Err(e) => {
+                tracing::warn!(image.id = %self.image, store.id = store.name(), error = &e as &dyn std::error::Error, "cannot see whether staged data is still there");
+                true
+            }
+        };
+        if is_there {
+            return Ok(());
+        }
+        let store = store.name();
+        Err(Error::Import(format!(
+            "the staged data is not in store {store} any more"
+        )))
+    }
+
+    /// Fetches the data into one store. One that fails is noted, and the next one tried where that is enough; a source that
+    /// fails is the end.
+    pub(super) async fn fetch(
+        &mut self,
+        image: &Image,
+        store: &StoreId,
+        progress: &Progress,
+        halt: &CancellationToken,
+    ) -> Result<()> {
+        let ImportSource::Web(uri) = &self.plan.source else {
+            return Err(Error::Import("its data is gone".into()));
+        };
+        let job = Incoming {
+            image,
+            task: self.task,
+            purpose: Purpose::Fetch,
+            limits: self.plan.limits,
+            store,
+            progress,
+            halt,
+        };
+        let (before, unpacks) = (progress.read().0, self.plan.unpacks);
+        let outcome = Box::pin(self.transfers.fetch(uri, unpacks, &job)).await;
+        self.settle(store, outcome, before, progress, halt).await
+    }
+
+    /// Unpacks what is staged into one store, if it is packed.
+    pub(super) async fn unpack(
+        &mut self,
+        image: &Image,
+        state: &ImportState,
+        store: &StoreId,
+        progress: &Progress,
+        halt: &CancellationToken,
+    ) -> Result<()> {
+        let first = state.staged.first();
+        let staged = first.ok_or_else(|| Error::Import("its data is gone".into()))?;
+        let job = Incoming {
+            image,
+            task: self.task,
+            purpose: Purpose::Convert,
+            limits: self.limits_of_copies(),
+            store,
+            progress,
+            halt,
+        };
+        let before = progress.read().0;
+        let outcome = Box::pin(self.transfers.unpack(staged, &job)).await;
+        match outcome {
+            Ok(true) => {
+                // It stands in the garbage list since; nobody has to wait for the sweep.
+                let packed = Garbage {
+                    store: staged.location.store.clone(),
+                    key: staged.location.key.clone(),
+                    parts: OpenParts::None,
+                };
+                let (catalog, stores) = (&self.transfers.catalog, &self.transfers.stores);
+                cleanup::remove_or_defer(catalog, stores, &packed).await;
+                Ok(())
+            }
+            Ok(false) => {
+                self.is_plain = true;
+                Ok(())
+            }
+            Err(e) => self.settle(store, Err(e), before, progress, halt).await,
+        }
+    }
+
+    /// What the image's owner may hold. The image counts as an upload already, and what is made of its data is not staged.
+    fn limits_of_copies(&self) -> Limits {
+        Limits {
+            uploading: None,
+            staged: None,
+            ..self.plan.limits
+        }
+    }
+
+    /// What a try to bring data in has come to.
+    async fn settle(
+        &mut self,
+        store: &StoreId,
+        outcome: Result<()>,
+        before: u64,
+        progress: &Progress,
+        halt: &CancellationToken,
+    ) -> Result<()> {
+        if outcome.is_err() {
+            progress.done.store(before, Ordering::Relaxed);
+        }
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(e) if is_passing(&e) => Err(e),
+            Err(e @ (Error::Store(_) | Error::StoreUnknown(_))) => {
+                self.note_failure(store, &e).await
+            }
+            Err(e) if self.is_overtaken(&e, halt).await? => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Copies to one store. One that fails is noted; where not all stores must have the data, the others go on.
+    pub(super) async fn copy(
+        &mut self,
+        image: &Arc<Image>,
+        state: &ImportState,
+        store: &StoreId,
+        progress: &Progress,
+        halt: &CancellationToken,
+    ) -> Result<()> {
+        let limits = self.limits_of_copies();
+        let copying = self.transfers.copy_to(
+            image,
+            &state.staged,
+            (self.task, limits),
+            store,
+            &progress.done,
+            halt,
+        );
+        let before = progress.done.load(Ordering::Relaxed);
+        let outcome = copying.await;
+        if outcome.is_err() {
+            progress.done.store(before, Ordering::Relaxed);
+        }
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(e) if is_passing(&e) => Err(e),
+            Err(e) if self.is_overtaken(&e, halt).await? => Ok(()),
+            Err(e) => self.note_failure(store, &e).await,
+        }
+    }
+
+    /// Whether an attempt that a server left was in the way: it was found whole meanwhile, or holds the quota until it is settled.
+    /// Then what is left to be done is looked at anew.
+    async fn is_overtaken(&mut self, e: &Error, halt: &CancellationToken) -> Result<bool> {
+        if self.overtaken >= MOST_OVERTAKEN {
+            return Ok(false);
+        }
+        self.overtaken += 1;
+        match e {
+            Error::Catalog(catalog::Error::Changed) => Ok(true),
+            Error::Catalog(catalog::Error::OverQuota { .. } | catalog::Error::OverLimit { .. }) => {
+                let catalog = &self.transfers.catalog;
+                if !catalog.has_attempts(&self.image).await? {
+                    // Perhaps it was settled since.
+                    return Ok(!std::mem::replace(&mut self.was_refused, true));
+                }
+                let pause = tokio::time::sleep(self.transfers.rules.lease / LOOKS_PER_LEASE);
+                tokio::select! {
+                    () = pause => Ok(true),
+                    () = halt.cancelled() => Err(Error::Stopping),
+                }
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Notes a store that does not get the data.
+    ///
+    /// # Errors
+    /// The failure, where every store must have it.
+    async fn note_failure(&mut self, store: &StoreId, e: &Error) -> Result<()> {
+        let failure = format!("store {store}: {}", reason(e));
+        tracing::warn!(image.id = %self.image, store.id = %store, reason = failure, "copy failed");
+        let catalog = &self.transfers.catalog;
+        catalog
+            .note_failed_store(&self.image, self.task, store)
+            .await?;
+        if self.plan.all_stores_must_succeed {
+            return Err(Error::Import(failure));
+        }
+        self.failure = Some(failure);
+        Ok(())
+    }
+
+    pub(super) async fn end(&self, progress: &Progress) -> Result<()> {
+        let end = self.success(progress);
+        self.transfers
+            .end_import(Some(&self.image), self.task, end, &[])
+            .await
+    }
+
+    /// How the task ends; some stores may have failed, and that is told.
+    fn success(&self, progress: &Progress) -> TaskEnd {
+        let copied = progress.done.load(Ordering::Relaxed) / MIB;
+        let mut message = format!("Copied {copied} MiB");
+        if let Some(failure) = &self.failure {
+            message = format!("{message}; {failure}");
+        }
+        TaskEnd {
+            has_succeeded: true,
+            message,
+            time_to_live: self.time_to_live,
+        }
+    }
+}
