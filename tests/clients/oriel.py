@@ -86,6 +86,13 @@ class Api:
             assert time.monotonic() < until, record
         return record
 
+    def task_once_ended(self, image):
+        """The newest task of an image once it has ended."""
+        until = time.monotonic() + DEADLINE
+        while (tasks := self.get(f"/v2/images/{image}/tasks")["tasks"])[0]["status"] in ("pending", "processing"):
+            assert time.monotonic() < until, tasks
+        return tasks[0]
+
     def data(self, image):
         answer = self.request("GET", f"/v2/images/{image}/file")
         assert answer.status in (200, 204), answer
