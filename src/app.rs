@@ -218,6 +218,17 @@ fn most_connections(config: &Config) -> usize {
     fitting.min(wanted)
 }
 
+/// The rules between sections and modules that the configuration cannot check alone, for imports; gives what they make.
+///
+/// # Errors
+/// The key, and what is wrong with it.
+pub(crate) fn check_import(config: &Config) -> anyhow::Result<Web> {
+    if let Some(name) = unfit_property(&config.import.inject.0) {
+        anyhow::bail!("import.inject: {name:?} is no name of a property");
+    }
+    Ok(Web::new(config.import.web.clone())?)
+}
+
 /// How imports are worked on.
 fn import_bounds(config: &Config) -> jobs::ImportBounds {
     jobs::ImportBounds {
@@ -297,10 +308,7 @@ pub(crate) fn transfers(
         formats: FormatRules::new(&config.images),
     };
     let (catalog, metrics) = (catalog.clone(), Arc::clone(metrics));
-    if let Some(name) = unfit_property(&config.import.inject.0) {
-        anyhow::bail!("import.inject: {name:?} is no name of a property");
-    }
-    let web = Web::new(config.import.web.clone())?;
+    let web = check_import(config)?;
     let stores = Arc::new(stores);
     Ok(Arc::new(Transfers::new(
         catalog, stores, metrics, web, rules,

@@ -110,8 +110,8 @@ impl UnpackBounds {
     /// 7,000th, and zstd a 32,000th. So gzip and xz end at the size cap alone, as an image that is empty must be let through;
     /// what it stops is bzip2, with a ratio of a million, and zstd that holds nothing.
     pub(crate) const MOST_RATIO: u64 = 10_000;
-    /// What zstd itself takes without being told more, `--long` included; `xz -9` needs 64 MiB.
-    pub(crate) const MOST_WINDOW: u64 = 128 * MIB;
+    /// What `xz -9` needs, and more than any level of zstd does without `--long`. As many imports as run at once may need it each.
+    pub(crate) const MOST_WINDOW: u64 = 64 * MIB;
 
     /// The usual bounds with a size cap.
     pub(crate) fn within(most_bytes: u64) -> Self {

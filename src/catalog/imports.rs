@@ -57,6 +57,8 @@ pub(crate) struct NewImport {
     pub request_id: String,
     /// The user who asks for it.
     pub user_id: String,
+    /// Whether it is known how much has to be copied: not before packed data is unpacked.
+    pub is_size_known: bool,
     /// What the image's owner may hold.
     pub limits: Limits,
 }
@@ -97,7 +99,8 @@ impl Catalog {
             };
             progress::begin(&mut tx, &image, &new.task, &new.stores).await?;
             let task = task_of(&new);
-            tasks::work::insert(&mut tx, &task, size.saturating_mul(copies)).await?;
+            let total = if new.is_size_known { size } else { 0 };
+            tasks::work::insert(&mut tx, &task, total.saturating_mul(copies)).await?;
             // What is missing is not reserved, but what cannot fit now is not begun.
             let owner = image.owner.as_ref().map(ProjectId::as_str);
             let more = size.saturating_mul(copies);

@@ -21,6 +21,7 @@ pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     };
     println!("ok    configuration {}", path.display());
     let mut sound = report("memory", app::check_memory(&config));
+    sound &= report("import", app::check_import(&config).map(drop));
     sound &= check_identity(&config).await;
     sound &= report("tls", app::check_tls(&config).await);
     sound &= report("policy", app::check_policy(&config).await);

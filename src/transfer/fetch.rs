@@ -38,7 +38,8 @@ impl Transfers {
         let length = body.length();
         let body = body.map_err(Into::into).boxed_unsync();
         if unpacks {
-            let opened = Opened::unpacked(body, length, self.rules.size_cap).await?;
+            let (cap, patience) = (self.rules.size_cap, self.patience());
+            let opened = Opened::unpacked(body, length, cap, patience).await?;
             return Ok(opened.0);
         }
         Ok(Opened { body, length })
@@ -74,7 +75,8 @@ impl Transfers {
             delivery.map_err(|e| Error::Import(format!("the staged data cannot be read: {e}")))?;
         let frames = delivery.into_stream().map_ok(Frame::data);
         let body = StreamBody::new(frames.map_err(Into::into)).boxed_unsync();
-        let (opened, packing) = Opened::unpacked(body, Some(size), self.rules.size_cap).await?;
+        let (cap, patience) = (self.rules.size_cap, self.patience());
+        let (opened, packing) = Opened::unpacked(body, Some(size), cap, patience).await?;
         Ok(packing.map(|_| opened))
     }
 }

@@ -157,7 +157,14 @@ impl Transfers {
             )));
         }
         let image = image.ok_or_else(|| Error::Import("its input cannot be read".into()))?;
-        let mut import = Import::new(self, image, &claimed.task.id, plan, time_to_live);
+        let mut import = Import::new(
+            self,
+            image,
+            &claimed.task.id,
+            plan,
+            time_to_live,
+            claimed.claims > 1,
+        );
         let progress = Progress {
             stores: plan.stores.len() as u64,
             ..Progress::default()
@@ -166,7 +173,7 @@ impl Transfers {
         let mut running = std::pin::pin!(import.run(&progress, &halt));
         tokio::select! {
             ended = &mut running => ended,
-            lost = self.renew_task_until_lost(&claimed.task.id, &progress) => {
+            lost = self.renew_task_until_lost(&claimed.task.id, image, &progress) => {
                 // It ends itself: what is being published must not be dropped half-way.
                 halt.cancel();
                 let _ = running.await;
@@ -175,8 +182,13 @@ impl Transfers {
         }
     }
 
-    /// Renews a task's lease until it is lost; the error says how.
-    async fn renew_task_until_lost(&self, task: &str, progress: &Progress) -> Error {
+    /// Renews a task's lease until it is lost, or its image is gone; the error says how.
+    async fn renew_task_until_lost(
+        &self,
+        task: &str,
+        image: &ImageId,
+        progress: &Progress,
+    ) -> Error {
         let mut lease = Lease::new(self.rules.lease);
         loop {
             let begun = lease.until_renewal().await;
@@ -193,6 +205,10 @@ impl Transfers {
             });
             if let Err(lost) = noted {
                 return lost;
+            }
+            // Whoever deletes an image does not wait for a source that is slow.
+            if matches!(self.catalog.find_image(image).await, Ok(None)) {
+                return Error::Gone;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -57,14 +58,17 @@ impl Opened {
     /// A body that is unpacked where its first bytes say that it is packed; gives how as well. At most `cap` bytes come out.
     ///
     /// # Errors
-    /// [`Error::Import`] when the first bytes do not come, or cannot be unpacked.
+    /// [`Error::Stalled`] when nothing is unpacked within `patience`; [`Error::Import`] when the first bytes do not come, or cannot be
+    /// unpacked.
     pub(super) async fn unpacked(
         body: Data,
         length: Option<u64>,
         cap: u64,
+        patience: Duration,
     ) -> Result<(Self, Option<Packing>)> {
         let mut body = Unpacked::new(body, UnpackBounds::within(cap));
-        let first = body.frame().await.transpose();
+        let first = tokio::time::timeout(patience, body.frame()).await;
+        let first = first.map_err(|_| Error::Stalled(patience))?.transpose();
         let first = first.map_err(|e| Error::Import(e.to_string()))?;
         let packing = body.packing();
         let frames = stream::iter(first.map(Ok)).chain(BodyStream::new(body));
@@ -77,6 +81,11 @@ impl Opened {
 }
 
 impl Transfers {
+    /// How long a source may be silent, all its tries together.
+    pub(super) fn patience(&self) -> Duration {
+        self.rules.pace.idle * PATIENCE
+    }
+
     /// Brings the data in, digested and inspected as it comes.
     ///
     /// # Errors
@@ -126,7 +135,7 @@ impl Transfers {
         let from = Sender {
             // A source that is silent is asked again, some times, before it is given up.
             pace: Pace {
-                idle: self.rules.pace.idle * PATIENCE,
+                idle: self.patience(),
                 ..self.rules.pace
             },
             broken: Broken::default(),

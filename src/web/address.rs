@@ -44,10 +44,16 @@ const IPV4: [(Ipv4Addr, u32, Reach); 18] = [
 ];
 
 /// The same for IPv6, after those that carry an IPv4 address; what is in none is never asked.
-const IPV6: [(Ipv6Addr, u32, Reach); 9] = [
+const IPV6: [(Ipv6Addr, u32, Reach); 11] = [
     (Ipv6Addr::LOCALHOST, 128, Private),
-    // Metadata services of Amazon and Google, within the unique local range.
+    // Metadata services of Amazon, Scaleway, Oracle and Google, within the unique local range.
     (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32, Never),
+    (Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42), 128, Never),
+    (
+        Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+        128,
+        Never,
+    ),
     (
         Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
         128,
@@ -89,6 +95,15 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
         differing >> (128 - length) == 0
     });
     found.map_or(Never, |(_, _, reach)| *reach)
+}
+
+/// The addresses that traffic to an address is carried on to, besides itself.
+pub(super) fn carried_to(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let carried = match address {
+        IpAddr::V4(_) => [None, None],
+        IpAddr::V6(address) => carried(address),
+    };
+    carried.into_iter().flatten().map(IpAddr::V4)
 }
 
 /// The IPv4 addresses that traffic to an IPv6 address is carried on to. A mapped one is canonical before it comes here.
@@ -240,6 +255,8 @@ mod tests {
                     "4000::1",
                     "5f00::1",
                     "fbff::1",
+                    "fd00:42::42",
+                    "fd00:c1::a9fe:a9fe",
                     "fd00:ec2::254",
                     "fd20:ce::254",
                     "fe00::1",

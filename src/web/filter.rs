@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use super::WebSetupError;
-use super::address::{Reach, reach};
+use super::address::{Reach, carried_to, reach};
 use super::host::Host;
 use super::refused::Refused;
 use super::url::Url;
@@ -81,8 +81,9 @@ impl Filter {
             false => Reach::Public,
         };
         let may_be_asked = |address: IpAddr| {
+            let is_listed = |address| self.hosts.disallowed.contains(&Host::Address(address));
             let is_listed = self.hosts.allowed.is_empty()
-                && (self.hosts.disallowed).contains(&Host::Address(address.to_canonical()));
+                && (is_listed(address.to_canonical()) || carried_to(address).any(is_listed));
             reach(address) <= worst && !is_listed
         };
         match addresses.into_iter().all(may_be_asked) {

@@ -248,6 +248,35 @@ async fn download_from_the_web_goes_on_after_a_kill() {
     server.kill().await;
 }
 
+/// What was fetched was there, whole, when its server died, and the source gives it once.
+#[tokio::test]
+async fn download_that_was_published_before_the_kill_is_found_and_not_asked_for_again() {
+    let web = WebServer::start().await;
+    let site = Site::with(&format!(
+        "[import]\nallow_private_addresses = true\nallowed_ports = [{}]",
+        web.port()
+    ))
+    .await;
+    let bytes = content::bytes(MIB);
+    web.put("/once", Page::new(bytes.clone()));
+    let server = site.started().await;
+    let id = server.client.create_image().await;
+    site.to_second
+        .fail_operation("put", Fault::LoseAnswer, 0, 1);
+    let method = json!({"name": "web-download", "uri": web.url("/once")});
+    let more = json!({"method": method, "stores": ["second"]});
+    site.kill_in(server, &id, more, "head", "importing").await;
+    assert_eq!(site.second.keys().await.len(), 1);
+    web.put("/once", Page::of_status(404));
+    let server = Server::start(&site.config()).await;
+    let task = ended_task(&server.client, &id).await;
+    assert_eq!(task["status"], "success", "{task}");
+    assert_eq!(web.count("/once"), 1);
+    let file = server.client.get(&format!("/v2/images/{id}/file")).await;
+    assert!(file.body == bytes, "other bytes came back");
+    server.kill().await;
+}
+
 /// The copy was there, whole, and its server died before it was told.
 #[tokio::test]
 async fn copy_that_was_published_before_the_kill_is_found() {

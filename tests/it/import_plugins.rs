@@ -12,6 +12,7 @@ use crate::import::{Site, accepted, ended_task};
 use crate::support::app::Options;
 use crate::support::client::full;
 use crate::support::content;
+use crate::support::proxy::Fault;
 use crate::support::tokens::{Tokens, entry};
 use crate::support::upload::{MIB, stage, until_status};
 use crate::support::web::{Page, WebServer};
@@ -133,6 +134,33 @@ async fn packed_data_stays_packed_where_the_record_or_the_site_says_so() {
         }
         site.app.finish().await;
     }
+}
+
+/// What is staged in the store that refuses the rest is packed, and no image's data.
+#[tokio::test]
+async fn store_that_refuses_what_is_unpacked_does_not_have_the_image() {
+    let site = Site::start(UNPACKING).await;
+    let id = site.client().create_image().await;
+    let store = [("x-image-meta-store", "second")];
+    let staged = stage(
+        site.client(),
+        &id,
+        &store,
+        full(gzip(&content::bytes(5000))),
+    )
+    .await;
+    assert_eq!(staged.status, StatusCode::NO_CONTENT, "{}", staged.text());
+    let away = Fault::Answer(StatusCode::SERVICE_UNAVAILABLE, "SlowDown");
+    site.to_second.fail_operation("put", away, 0, usize::MAX);
+    let more = json!({"stores": ["second"], "all_stores_must_succeed": false});
+    accepted(site.client(), &id, more).await;
+    let task = ended_task(site.client(), &id).await;
+    assert_eq!(task["status"], "failure", "{task}");
+    let image = site.client().image(&id).await;
+    assert_eq!(image["status"], "queued", "{image}");
+    assert_eq!(image["os_glance_failed_import"], "second");
+    site.until_nothing_is_left(&id).await;
+    site.app.finish().await;
 }
 
 #[tokio::test]

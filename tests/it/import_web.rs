@@ -86,10 +86,16 @@ async fn data_from_the_web_becomes_the_images() {
         sites
             .web
             .put("/latest", Page::leading_to(302, "/image?signed=yes"));
-        let id = sites.importing("/latest", json!({})).await;
+        let id = sites.importing("/latest?token=secret", json!({})).await;
         let task = ended_task(sites.client(), &id).await;
         assert_eq!(task["status"], "success", "{task}");
         assert_eq!(task["message"], format!("Copied {} MiB", size / MIB));
+        let shown = &task["input"]["import_req"]["method"]["uri"];
+        assert_eq!(
+            *shown,
+            sites.web.url("/latest"),
+            "a query may be a signature"
+        );
         let image = sites.client().image(&id).await;
         assert_eq!(image["status"], "active", "{image}");
         assert_eq!(image["size"], size, "{image}");

@@ -29,6 +29,7 @@ mod import_checks;
 mod import_copies;
 mod import_crash;
 mod import_plugins;
+mod import_servers;
 mod import_web;
 mod jobs;
 mod json_bodies;

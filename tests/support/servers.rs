@@ -33,6 +33,8 @@ pub struct Options {
     pub tables: String,
     /// More keys of `[store.main]`.
     pub store: String,
+    /// More stores, with a bucket of their name each.
+    pub stores: &'static [&'static str],
     /// The key of `[catalog]`, for each server by itself.
     pub catalogs: [String; SERVERS],
 }
@@ -40,11 +42,17 @@ pub struct Options {
 impl Site {
     /// On a schema of its own, with these keys of `[images]`. `None` without a PostgreSQL, which is said.
     pub async fn start(images: &str) -> Option<Self> {
+        Self::of_stores(&format!("[images]\n{images}\n"), &[]).await
+    }
+
+    /// The same with these tables, and with more stores than `main` on the same S3 server.
+    pub async fn of_stores(tables: &str, stores: &'static [&'static str]) -> Option<Self> {
         let catalog = database::shared_setting().await?;
         let options = Options {
-            top: "auth = \"none\"".into(),
-            tables: format!("[images]\n{images}\n"),
+            top: "auth = \"none\"\ndefault_store = \"main\"".into(),
+            tables: tables.to_owned(),
             store: String::new(),
+            stores,
             catalogs: std::array::from_fn(|_| catalog.clone()),
         };
         Some(Self::with(options).await)
@@ -59,19 +67,23 @@ impl Site {
             _embedded: embedded,
             servers: Vec::new(),
         };
+        let store = |name: &str, bucket: &str, more: &str| {
+            format!(
+                "[store.{name}]\nendpoint = {:?}\nbucket = {bucket:?}\nprofile = \"embedded\"\ncreate_bucket = true\n\
+                 access_key = {:?}\nsecret_key = {:?}\n{more}\n",
+                endpoint.url, endpoint.access_key, endpoint.secret_key
+            )
+        };
+        let others = options.stores.iter().map(|name| store(name, name, ""));
+        let stores = store("main", "images", &options.store) + &others.collect::<String>();
         for (server, catalog) in options.catalogs.iter().enumerate() {
             let text = format!(
                 "{top}\n{tables}\n[server]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n[metrics]\nlisten = \"off\"\n\
                  [transfer]\nlease = \"{lease}s\"\n[catalog]\n{catalog}\n\
-                 [store.main]\nendpoint = {url:?}\nbucket = \"images\"\nprofile = \"embedded\"\ncreate_bucket = true\n\
-                 access_key = {access:?}\nsecret_key = {secret:?}\n{store}\n",
+                 {stores}",
                 top = options.top,
                 tables = options.tables,
                 lease = LEASE.as_secs(),
-                store = options.store,
-                url = endpoint.url,
-                access = endpoint.access_key,
-                secret = endpoint.secret_key,
             );
             std::fs::write(site.config(server), text).unwrap();
         }

@@ -34,6 +34,7 @@ impl Stage {
             top: "auth = \"tokens\"".into(),
             tables: format!("{}[images]\n{images}\n", tokens.table()),
             store: "part_size = \"5MiB\"".into(),
+            stores: &[],
             catalogs: std::array::from_fn(catalog),
         })
         .await;

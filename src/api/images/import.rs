@@ -100,6 +100,7 @@ pub(in crate::api) async fn import(
             "plan": plan,
         }),
         stores: plan.stores,
+        is_size_known: !plan.unpacks,
         owner: caller.project().cloned(),
         request_id: request_id.0,
         user_id: caller.user_id().to_owned(),

@@ -85,7 +85,7 @@ impl Catalog {
     /// Notes a store that does not get the data.
     ///
     /// # Errors
-    /// [`Error::LeaseLost`]; [`Error::Missing`].
+    /// [`Error::Changed`] when it has got it since; [`Error::LeaseLost`]; [`Error::Missing`].
     pub(crate) async fn note_failed_store(
         &self,
         image: &ImageId,
@@ -97,6 +97,9 @@ impl Catalog {
             let mut tx = this.db.write().await?;
             let image = rows::lock(&mut tx, &id).await?.ok_or(Error::Missing)?;
             this.hold_task(&mut tx, &task).await?;
+            if !progress::importing_stores(&image).contains(&store) {
+                return Err(Error::Changed);
+            }
             progress::has_failed(&mut tx, &image, &store).await?;
             this.commit(tx, &id).await.map(drop)
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Upload, push_lease_end, upload_of};
+use super::{Purpose, Upload, push_lease_end, upload_of};
 use crate::catalog::db::{Builder, query};
 use crate::catalog::rows::micros;
 use crate::catalog::{Catalog, Result};
@@ -36,7 +36,10 @@ impl Catalog {
         let mut reader = self.db.read().await?;
         let mut query = Builder::new("SELECT uploads.*, lease_until < ");
         query.push(reader.words().now);
-        query.push(" AS has_lapsed FROM uploads ORDER BY lease_until");
+        // What another release does it settles itself.
+        query.push(" AS has_lapsed FROM uploads WHERE purpose IN (");
+        query.push_list(Purpose::ALL.map(Purpose::as_str));
+        query.push(") ORDER BY lease_until");
         let rows = query.build().fetch_all(&mut reader).await?;
         let mut abandoned = Vec::new();
         for row in &rows {

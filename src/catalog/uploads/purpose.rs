@@ -20,7 +20,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Purpose; 5] = [
+    pub(super) const ALL: [Purpose; 5] = [
         Purpose::Upload,
         Purpose::Stage,
         Purpose::Fetch,

@@ -132,6 +132,7 @@ impl Site {
         let new = NewImport {
             image: image.clone(),
             from: ImportFrom::Stage,
+            is_size_known: true,
             task: task.clone(),
             input: serde_json::json!({}),
             stores: vec!["main".into()],

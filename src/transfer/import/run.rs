@@ -31,8 +31,8 @@ pub(super) struct Import<'a> {
     failure: Option<String>,
     /// How often somebody else's attempt was in the way.
     overtaken: u32,
-    /// Whether the quota was once too small.
-    was_refused: bool,
+    /// Whether a server was at it before.
+    is_resumed: bool,
     /// Whether what is staged was looked at and is not packed.
     is_plain: bool,
 }
@@ -58,6 +58,7 @@ impl<'a> Import<'a> {
         task: &'a str,
         plan: &'a ImportPlan,
         time_to_live: Duration,
+        is_resumed: bool,
     ) -> Self {
         Self {
             transfers,
@@ -67,7 +68,7 @@ impl<'a> Import<'a> {
             time_to_live,
             failure: None,
             overtaken: 0,
-            was_refused: false,
+            is_resumed,
             is_plain: false,
         }
     }
@@ -77,6 +78,9 @@ impl<'a> Import<'a> {
         progress: &Progress,
         halt: &CancellationToken,
     ) -> Result<()> {
+        if self.is_resumed {
+            self.wait_for_the_dead(halt).await?;
+        }
         let catalog = &self.transfers.catalog;
         loop {
             if halt.is_cancelled() {
@@ -87,7 +91,8 @@ impl<'a> Import<'a> {
             match self.next(&image, &state.staged)? {
                 Next::Activate { missing } => {
                     let is_end = missing.is_empty();
-                    self.activate(&state.staged, missing, progress).await?;
+                    self.activate(&image, &state.staged, missing, progress)
+                        .await?;
                     if is_end {
                         return Ok(());
                     }
@@ -126,7 +131,9 @@ impl<'a> Import<'a> {
                     return Err(Error::Import(refusal.clone()));
                 }
                 missing.retain(|store| !has_staged(store));
-                let has_any = self.plan.stores.iter().any(has_staged);
+                // One that has refused what was made of the data still has what that was made of.
+                let has_taken = |store: &StoreId| has_staged(store) && !failed.contains(store);
+                let has_any = self.plan.stores.iter().any(has_taken);
                 let is_enough = missing.is_empty() || !self.plan.all_stores_must_succeed;
                 match missing.first() {
                     _ if has_any && is_enough => Ok(Next::Activate { missing }),

@@ -32,7 +32,11 @@ impl Request {
             "all_stores_must_succeed": self.all_stores_must_succeed,
         });
         if let Some(uri) = &self.uri {
-            input["method"]["uri"] = json!(uri);
+            // A query may be a signature, and the record is read by others.
+            let shown = uri
+                .split_once('?')
+                .map_or(uri.as_str(), |(before, _)| before);
+            input["method"]["uri"] = json!(shown);
         }
         if let Some(stores) = &self.stores {
             input["stores"] = json!(stores);

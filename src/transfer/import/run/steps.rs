@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Import, LOOKS_PER_LEASE, MIB, MOST_OVERTAKEN, is_passing, reason};
 use crate::catalog::{
     self, Activate, Garbage, ImportState, Limits, OpenParts, Purpose, StagedObject, TaskEnd,
+    failed_stores, importing_stores,
 };
 use crate::image::{Image, StoreId};
 use crate::store;
@@ -15,17 +16,30 @@ use crate::transfer::import::{ImportSource, Progress};
 use crate::transfer::incoming::Incoming;
 use crate::transfer::{Error, Result, cleanup};
 
+/// The limit of uploads under way, in the words of the identity service.
+const UPLOADS_AT_ONCE: &str = "image_count_uploading";
+
 impl Import<'_> {
     /// Makes the image active with what is staged in its stores.
     pub(super) async fn activate(
         &self,
+        image: &Image,
         staged: &[StagedObject],
         missing: Vec<StoreId>,
         progress: &Progress,
     ) -> Result<()> {
         let (catalog, stores) = (&self.transfers.catalog, &self.transfers.stores);
+        let failed = failed_stores(image);
+        let has_not_failed = |store: &&StoreId| !failed.contains(store);
+        let planned: Vec<StoreId> = self
+            .plan
+            .stores
+            .iter()
+            .filter(has_not_failed)
+            .cloned()
+            .collect();
         for object in staged {
-            if self.plan.stores.contains(&object.location.store) {
+            if planned.contains(&object.location.store) {
                 self.look_at(object).await?;
             }
         }
@@ -33,7 +47,7 @@ impl Import<'_> {
         let step = Activate {
             image: self.image.clone(),
             task: self.task.to_owned(),
-            stores: self.plan.stores.clone(),
+            stores: planned,
             missing,
             inject: self.plan.inject.clone(),
             end: is_end.then(|| self.success(progress)),
@@ -165,10 +179,10 @@ impl Import<'_> {
         match outcome {
             Ok(()) => Ok(()),
             Err(e) if is_passing(&e) => Err(e),
+            Err(e) if self.is_overtaken(store, &e, halt).await? => Ok(()),
             Err(e @ (Error::Store(_) | Error::StoreUnknown(_))) => {
                 self.note_failure(store, &e).await
             }
-            Err(e) if self.is_overtaken(&e, halt).await? => Ok(()),
             Err(e) => Err(e),
         }
     }
@@ -199,34 +213,54 @@ impl Import<'_> {
         match outcome {
             Ok(()) => Ok(()),
             Err(e) if is_passing(&e) => Err(e),
-            Err(e) if self.is_overtaken(&e, halt).await? => Ok(()),
+            Err(e) if self.is_overtaken(store, &e, halt).await? => Ok(()),
             Err(e) => self.note_failure(store, &e).await,
         }
     }
 
-    /// Whether an attempt that a server left was in the way: it was found whole meanwhile, or holds the quota until it is settled.
-    /// Then what is left to be done is looked at anew.
-    async fn is_overtaken(&mut self, e: &Error, halt: &CancellationToken) -> Result<bool> {
+    /// Waits until recovery has settled what a server left that was at this import: it may be whole, and holds the quota.
+    pub(super) async fn wait_for_the_dead(&mut self, halt: &CancellationToken) -> Result<()> {
+        while self.overtaken < MOST_OVERTAKEN
+            && self.transfers.catalog.has_attempts(&self.image).await?
+        {
+            self.pause(halt).await?;
+        }
+        Ok(())
+    }
+
+    /// A part of the time of a lease; counts as being overtaken.
+    async fn pause(&mut self, halt: &CancellationToken) -> Result<()> {
+        self.overtaken += 1;
+        tokio::select! {
+            () = tokio::time::sleep(self.transfers.rules.lease / LOOKS_PER_LEASE) => Ok(()),
+            () = halt.cancelled() => Err(Error::Stopping),
+        }
+    }
+
+    /// Whether a failure is none of this store: an attempt that another server left was in the way, and was found whole
+    /// meanwhile or is still to be settled; or the owner has as many uploads as it may. Then what is left to be done is looked at anew.
+    async fn is_overtaken(
+        &mut self,
+        store: &StoreId,
+        e: &Error,
+        halt: &CancellationToken,
+    ) -> Result<bool> {
         if self.overtaken >= MOST_OVERTAKEN {
             return Ok(false);
         }
-        self.overtaken += 1;
-        match e {
-            Error::Catalog(catalog::Error::Changed) => Ok(true),
-            Error::Catalog(catalog::Error::OverQuota { .. } | catalog::Error::OverLimit { .. }) => {
-                let catalog = &self.transfers.catalog;
-                if !catalog.has_attempts(&self.image).await? {
-                    // Perhaps it was settled since.
-                    return Ok(!std::mem::replace(&mut self.was_refused, true));
-                }
-                let pause = tokio::time::sleep(self.transfers.rules.lease / LOOKS_PER_LEASE);
-                tokio::select! {
-                    () = pause => Ok(true),
-                    () = halt.cancelled() => Err(Error::Stopping),
-                }
-            }
-            _ => Ok(false),
+        let catalog = &self.transfers.catalog;
+        let Some(image) = catalog.import_state(&self.image).await?.image else {
+            return Ok(false);
+        };
+        if !importing_stores(&image).contains(store) || is_changed(e) {
+            self.overtaken += 1;
+            return Ok(true);
         }
+        let waits = is_over_count(e) || catalog.has_attempts(&self.image).await?;
+        if waits {
+            self.pause(halt).await?;
+        }
+        Ok(waits)
     }
 
     /// Notes a store that does not get the data.
@@ -237,9 +271,14 @@ impl Import<'_> {
         let failure = format!("store {store}: {}", reason(e));
         tracing::warn!(image.id = %self.image, store.id = %store, reason = failure, "copy failed");
         let catalog = &self.transfers.catalog;
-        catalog
+        let noted = catalog
             .note_failed_store(&self.image, self.task, store)
-            .await?;
+            .await;
+        match noted {
+            // It has got it since: what is left to be done is looked at anew.
+            Err(catalog::Error::Changed) => return Ok(()),
+            noted => noted?,
+        }
         if self.plan.all_stores_must_succeed {
             return Err(Error::Import(failure));
         }
@@ -267,4 +306,16 @@ impl Import<'_> {
             time_to_live: self.time_to_live,
         }
     }
+}
+
+fn is_changed(e: &Error) -> bool {
+    matches!(e, Error::Catalog(catalog::Error::Changed))
+}
+
+/// Whether the owner has as many uploads under way as it may.
+fn is_over_count(e: &Error) -> bool {
+    let Error::Catalog(catalog::Error::OverLimit { resource, .. }) = e else {
+        return false;
+    };
+    *resource == UPLOADS_AT_ONCE
 }
