@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::support::app::{Options, TestApp};
-use crate::support::skipped_store;
 use crate::support::store::Endpoint;
+use crate::support::{eventually, skipped_store};
 
 const LIST: &str = "ORIEL_TEST_STORES_FILE";
 const DEFAULT_LIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/var/stores/available");
@@ -115,7 +115,7 @@ impl Subject {
 
     /// The service over this store.
     pub async fn app(&self) -> TestApp {
-        TestApp::with(self.options()).await
+        self.ready(TestApp::with(self.options()).await).await
     }
 
     /// The same with a proxy in between.
@@ -124,7 +124,29 @@ impl Subject {
             faults: true,
             ..self.options()
         };
-        TestApp::with(options).await
+        self.ready(TestApp::with(options).await).await
+    }
+
+    /// Waits until every part of a real server knows of the bucket that was just made: SeaweedFS may refuse an upload in
+    /// parts to it for a moment.
+    async fn ready(&self, app: TestApp) -> TestApp {
+        if self.endpoint.is_some() {
+            eventually("parts can be sent to the bucket", async || {
+                let open = app.bucket.s3.create_multipart_upload();
+                let open = open
+                    .bucket(&app.bucket.name)
+                    .key("probe")
+                    .send()
+                    .await
+                    .ok()?;
+                let abort = app.bucket.s3.abort_multipart_upload();
+                let abort = abort.bucket(&app.bucket.name).key("probe");
+                let aborted = abort.set_upload_id(open.upload_id).send().await;
+                aborted.ok().map(drop)
+            })
+            .await;
+        }
+        app
     }
 
     /// Ends the service after the look for leftovers, and gives the bucket back.
