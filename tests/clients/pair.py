@@ -62,11 +62,11 @@ class Pair:
             f'endpoint = "http://127.0.0.1:{store}"\nprofile = "embedded"\n'
             'access_key = "pair"\nsecret_key = "secret-of-the-pair"\n'
         )
-        there = "\n".join(
+        there = "".join(
             (address + ("" if re.search(r"^bucket", table, re.M) else 'bucket = "images"\n')).join(
                 table.split('endpoint = "embedded"\n')
             )
-            for table in re.split(r"\n(?=\[)", tables)
+            for table in re.split(r"(?<=\n)(?=\[)", tables)
         )
         self.servers = []
         for name, ours in (("one", inside + tables), ("two", there)):

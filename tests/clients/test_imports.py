@@ -48,17 +48,10 @@ def web():
 def site(start_site, web):
     """With two stores, and with every plugin."""
     return start_site(
-        tables=f"""
-            [import]
-            allow_private_addresses = true
-            allowed_ports = [{web.port}]
-            plugins = ["image_decompression", "inject_image_metadata"]
-            [store.main]
-            endpoint = "embedded"
-            [store.second]
-            endpoint = "embedded"
-            bucket = "second"
-            """
+        tables=f"[import]\nallow_private_addresses = true\nallowed_ports = [{web.port}]\n"
+        'plugins = ["image_decompression", "inject_image_metadata"]\n'
+        '[store.main]\nendpoint = "embedded"\n'
+        '[store.second]\nendpoint = "embedded"\nbucket = "second"\n'
     )
 
 
