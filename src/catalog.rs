@@ -47,7 +47,7 @@ pub(crate) use imports::{
     ACTIVE_TASK, Activate, ImportFrom, ImportState, NewImport, StagedObject, failed_stores,
     importing_stores,
 };
-pub(crate) use limits::Limits;
+pub(crate) use limits::{Limits, UPLOADS_AT_ONCE};
 pub(crate) use list::{
     Audience, Comparison, Direction, Filter, NumberColumn, Page, Scope, SortKey, TextColumn,
 };

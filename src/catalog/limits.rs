@@ -10,6 +10,9 @@ use super::{Error, Result};
 
 const MIB: u64 = 1024 * 1024;
 
+/// The limit of uploads under way, in the words of the identity service.
+pub(crate) const UPLOADS_AT_ONCE: &str = "image_count_uploading";
+
 /// The limits of one project; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -108,7 +111,7 @@ impl Limits {
         match self.uploading {
             Some(limit) if usage.uploading > limit => {
                 let count = usage.uploading;
-                Err(over(owner, "image_count_uploading", limit, count, 0))
+                Err(over(owner, UPLOADS_AT_ONCE, limit, count, 0))
             }
             _ => Ok(()),
         }

@@ -8,12 +8,11 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::import::{ended_task, import};
-use crate::support::app::TestApp;
 use crate::support::beside::Beside;
 use crate::support::child::Server;
 use crate::support::client::{Body, Client, full};
 use crate::support::proxy::Fault;
-use crate::support::upload::{MIB, chunked_of, stage};
+use crate::support::upload::{MIB, chunked_of, make_garbage_due, stage};
 use crate::support::{content, eventually};
 
 const ALWAYS: usize = usize::MAX;
@@ -274,17 +273,6 @@ async fn image_that_is_deleted_during_its_copy_leaves_nothing() {
         site.until_nothing_is_left(&id).await;
     }
     site.app.finish().await;
-}
-
-/// Time passes: what waits for another removal is due.
-async fn make_garbage_due(app: &TestApp) {
-    let catalog = app.database().await;
-    let waiting = sqlx::query("UPDATE garbage SET due_at = 0")
-        .execute(&catalog)
-        .await
-        .unwrap();
-    assert_eq!(waiting.rows_affected(), 1, "nothing waits for its removal");
-    catalog.close().await;
 }
 
 /// Lets a request go that nobody waits for any more: its object appears beside the image's own, and goes when it is due.

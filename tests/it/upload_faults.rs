@@ -10,7 +10,7 @@ use crate::support::app::{Options, TestApp};
 use crate::support::client::{Answer, full};
 use crate::support::proxy::Fault;
 use crate::support::upload::{
-    MIB, assert_nothing_is_left, assert_refused, chunked_of, head, until_status,
+    MIB, assert_nothing_is_left, assert_refused, chunked_of, head, make_garbage_due, until_status,
 };
 use crate::support::{content, eventually};
 
@@ -352,17 +352,6 @@ async fn object_that_appears_after_the_roll_back_is_removed_too() {
     .await;
     assert_nothing_is_left(&app, &id).await;
     app.finish().await;
-}
-
-/// Time passes: what waits for another removal is due.
-async fn make_garbage_due(app: &TestApp) {
-    let catalog = app.database().await;
-    let waiting = sqlx::query("UPDATE garbage SET due_at = 0")
-        .execute(&catalog)
-        .await
-        .unwrap();
-    assert_eq!(waiting.rows_affected(), 1, "nothing waits for its removal");
-    catalog.close().await;
 }
 
 /// Eight uploads want eight parts and more; the budget holds four.

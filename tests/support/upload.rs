@@ -118,3 +118,14 @@ pub fn assert_refused(answer: &Answer, status: StatusCode, about: &str) {
         "{message:?} does not say {about:?}"
     );
 }
+
+/// Time passes: what waits for another removal is due.
+pub async fn make_garbage_due(app: &TestApp) {
+    let catalog = app.database().await;
+    let waiting = sqlx::query("UPDATE garbage SET due_at = 0")
+        .execute(&catalog)
+        .await
+        .unwrap();
+    assert_eq!(waiting.rows_affected(), 1, "nothing waits for its removal");
+    catalog.close().await;
+}

@@ -8,16 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::{Import, LOOKS_PER_LEASE, MIB, MOST_OVERTAKEN, is_passing, reason};
 use crate::catalog::{
     self, Activate, Garbage, ImportState, Limits, OpenParts, Purpose, StagedObject, TaskEnd,
-    failed_stores, importing_stores,
+    UPLOADS_AT_ONCE, failed_stores, importing_stores,
 };
 use crate::image::{Image, StoreId};
 use crate::store;
 use crate::transfer::import::{ImportSource, Progress};
 use crate::transfer::incoming::Incoming;
 use crate::transfer::{Error, Result, cleanup};
-
-/// The limit of uploads under way, in the words of the identity service.
-const UPLOADS_AT_ONCE: &str = "image_count_uploading";
 
 impl Import<'_> {
     /// Makes the image active with what is staged in its stores.
@@ -110,7 +107,8 @@ impl Import<'_> {
         };
         let (before, unpacks) = (progress.read().0, self.plan.unpacks);
         let outcome = Box::pin(self.transfers.fetch(uri, unpacks, &job)).await;
-        self.settle(store, outcome, before, progress, halt).await
+        let failure = self.settle(store, outcome, before, progress, halt).await?;
+        self.blame(store, failure).await
     }
 
     /// Unpacks what is staged into one store, if it is packed.
@@ -151,7 +149,10 @@ impl Import<'_> {
                 self.is_plain = true;
                 Ok(())
             }
-            Err(e) => self.settle(store, Err(e), before, progress, halt).await,
+            Err(e) => {
+                let failure = self.settle(store, Err(e), before, progress, halt).await?;
+                self.blame(store, failure).await
+            }
         }
     }
 
@@ -164,7 +165,10 @@ impl Import<'_> {
         }
     }
 
-    /// What a try to bring data in has come to.
+    /// What a try to bring data to a store has come to: the failure that stays, none where what is left to be done is looked at anew.
+    ///
+    /// # Errors
+    /// What passes.
     async fn settle(
         &mut self,
         store: &StoreId,
@@ -172,18 +176,26 @@ impl Import<'_> {
         before: u64,
         progress: &Progress,
         halt: &CancellationToken,
-    ) -> Result<()> {
-        if outcome.is_err() {
-            progress.done.store(before, Ordering::Relaxed);
+    ) -> Result<Option<Error>> {
+        let Err(e) = outcome else {
+            return Ok(None);
+        };
+        progress.done.store(before, Ordering::Relaxed);
+        if is_passing(&e) {
+            return Err(e);
         }
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(e) if is_passing(&e) => Err(e),
-            Err(e) if self.is_overtaken(store, &e, halt).await? => Ok(()),
-            Err(e @ (Error::Store(_) | Error::StoreUnknown(_))) => {
+        let is_overtaken = self.is_overtaken(store, &e, halt).await?;
+        Ok((!is_overtaken).then_some(e))
+    }
+
+    /// A failure is the store's, or that of all of the import.
+    async fn blame(&mut self, store: &StoreId, failure: Option<Error>) -> Result<()> {
+        match failure {
+            None => Ok(()),
+            Some(e @ (Error::Store(_) | Error::StoreUnknown(_))) => {
                 self.note_failure(store, &e).await
             }
-            Err(e) => Err(e),
+            Some(e) => Err(e),
         }
     }
 
@@ -205,16 +217,11 @@ impl Import<'_> {
             &progress.done,
             halt,
         );
-        let before = progress.done.load(Ordering::Relaxed);
+        let before = progress.read().0;
         let outcome = copying.await;
-        if outcome.is_err() {
-            progress.done.store(before, Ordering::Relaxed);
-        }
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(e) if is_passing(&e) => Err(e),
-            Err(e) if self.is_overtaken(store, &e, halt).await? => Ok(()),
-            Err(e) => self.note_failure(store, &e).await,
+        match self.settle(store, outcome, before, progress, halt).await? {
+            None => Ok(()),
+            Some(e) => self.note_failure(store, &e).await,
         }
     }
 
